@@ -1,0 +1,83 @@
+package main
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/kvmlab/kvmlab/internal/cliui"
+	"github.com/kvmlab/kvmlab/internal/state"
+)
+
+// app is what every command works with: the streams, the environment and the global flags. A command's constructor
+// gets it and keeps it in its Options; nothing in this package is global.
+type app struct {
+	*cliui.Streams
+
+	msgs  *cliui.Messages
+	env   func(string) string
+	dirs  state.Dirs
+	now   func() time.Time
+	level *slog.LevelVar
+	log   *slog.Logger // to Err; warnings and worse unless --verbose
+
+	global globalFlags
+}
+
+// globalFlags are the flags that every command takes.
+type globalFlags struct {
+	output  outputFormat
+	lang    string
+	connect string
+	verbose bool
+}
+
+// newApp makes the app for one run. The language is needed before the flags are parsed, because the help texts of the
+// flags are in it.
+func newApp(streams *cliui.Streams, env func(string) string, args []string) (*app, error) {
+	msgs, err := cliui.LoadMessages(cliui.Language(langArgument(args), env))
+	if err != nil {
+		return nil, err
+	}
+	level := new(slog.LevelVar)
+	level.Set(slog.LevelWarn)
+	return &app{
+		Streams: streams,
+		msgs:    msgs,
+		env:     env,
+		dirs:    state.DirsFromEnv(env),
+		now:     time.Now,
+		level:   level,
+		log:     slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level})),
+		global:  globalFlags{output: outputText},
+	}, nil
+}
+
+// langArgument finds the value of --lang ahead of the real parsing, which checks it.
+func langArgument(args []string) string {
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return ""
+		case arg == "--lang" && i+1 < len(args):
+			return args[i+1]
+		case strings.HasPrefix(arg, "--lang="):
+			return strings.TrimPrefix(arg, "--lang=")
+		}
+	}
+	return ""
+}
+
+// T says a message of the catalogues in the user's language: T("down.done", "lab", name).
+func (a *app) T(id string, pairs ...any) string { return a.msgs.T(id, pairs...) }
+
+// say prints a message on Err as a line of its own.
+func (a *app) say(id string, pairs ...any) {
+	a.Errf("%s\n", a.T(id, pairs...))
+}
+
+// wantsJSON reports whether data is to be printed for programs.
+func (a *app) wantsJSON() bool { return a.global.output == outputJSON }
+
+// printJSON prints data on Out in the versioned form of all of kvmlab's JSON.
+func (a *app) printJSON(data any) error { return cliui.WriteJSON(a.Out, data) }

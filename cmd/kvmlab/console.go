@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/vm"
+)
+
+// quietAfterInput is how long a console must have printed nothing, after piped input has ended, to count as done.
+const quietAfterInput = 2 * time.Second
+
+// consoleOptions are what `console` can be told.
+type consoleOptions struct {
+	app   *app
+	guest string
+	lab   string // --lab
+	force bool   // --force
+}
+
+func newConsoleCmd(a *app) *cobra.Command {
+	opts := &consoleOptions{app: a}
+	cmd := a.command("console GUEST", "console")
+	cmd.Args = a.exactArgs("GUEST")
+	cmd.ValidArgsFunction = a.completeGuests
+	cmd.Flags().StringVar(&opts.lab, "lab", "", a.T("console.flag.lab"))
+	cmd.Flags().BoolVar(&opts.force, "force", false, a.T("console.flag.force"))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		opts.guest = args[0]
+		return opts.run(cmd.Context())
+	}
+	if err := cmd.RegisterFlagCompletionFunc("lab", completeLabs(a)); err != nil {
+		a.log.Debug("register completion", "error", err)
+	}
+	return cmd
+}
+
+func (o *consoleOptions) run(ctx context.Context) (err error) {
+	conn, err := vm.Dial(ctx, o.app.global.connect)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	domains, err := conn.Domains(ctx)
+	if err != nil {
+		return err
+	}
+	domain, err := findGuest(domains, o.lab, o.guest)
+	if err != nil {
+		return err
+	}
+	if !domain.Run.Active() {
+		return diag.New(diag.GuestNotRunning, diag.Args{"guest": o.guest, "state": o.app.T("state." + domain.Run.String())})
+	}
+	stream, err := o.open(ctx, conn, domain.Name)
+	if err != nil {
+		return err
+	}
+	return o.talk(ctx, stream)
+}
+
+// open opens the console, and names the guest as the user did in the errors that carry a hint.
+func (o *consoleOptions) open(ctx context.Context, conn *vm.Conn, domain string) (io.ReadWriteCloser, error) {
+	open := conn.Console
+	if o.force {
+		open = conn.TakeConsole
+	}
+	stream, err := open(ctx, domain)
+	switch {
+	case errors.Is(err, vm.ErrConsoleBusy):
+		return nil, diag.New(diag.ConsoleBusy, diag.Args{"guest": o.guest}).Wrap(err)
+	case errors.Is(err, vm.ErrNotRunning):
+		return nil, diag.New(diag.GuestNotRunning, diag.Args{"guest": o.guest, "state": o.app.T("state.shutoff")}).Wrap(err)
+	}
+	return stream, err
+}
+
+// talk connects the terminal with the console until one of them ends it.
+func (o *consoleOptions) talk(ctx context.Context, stream io.ReadWriteCloser) error {
+	a := o.app
+	quiet := quietAfterInput
+	if a.InIsTerminal() {
+		quiet = 0
+		a.say("console.hello", "guest", o.guest)
+		if err := a.MakeRaw(); err != nil {
+			return errors.Join(err, stream.Close())
+		}
+	}
+	how, err := attach(ctx, a.In, a.Out, stream, quiet)
+	err = errors.Join(err, a.Restore())
+	if a.InIsTerminal() {
+		a.Errf("\n")
+	}
+	switch how {
+	case leftByUser:
+		a.say("console.left", "guest", o.guest)
+	case leftByGuest:
+		a.say("console.stopped", "guest", o.guest)
+	case leftByContext:
+		return errors.Join(ctx.Err(), err)
+	case leftByInputEnd, leftByError:
+	}
+	return err
+}

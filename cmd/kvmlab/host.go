@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+
+	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/engine"
+	"github.com/kvmlab/kvmlab/internal/state"
+	"github.com/kvmlab/kvmlab/internal/supervisor"
+	"github.com/kvmlab/kvmlab/netsetup"
+	"github.com/kvmlab/kvmlab/vm"
+	"github.com/kvmlab/kvmlab/vm/image"
+)
+
+// hostOptions are what the commands that change or observe labs can choose.
+type hostOptions struct {
+	accel      accelChoice                             // how guests run; only `up` and `run` start any
+	sink       func(engine.Event)                      // sees every change as it happens
+	supervisor func(files state.Lab) engine.Supervisor // nil: a process of its own
+}
+
+// host is the machine that labs live on: its links, its libvirt, and the engine over both.
+type host struct {
+	*engine.Engine
+
+	net  *netsetup.Handle
+	virt *vm.Conn
+}
+
+// openHost opens the kernel and libvirt for a command that needs both, and root.
+func openHost(ctx context.Context, a *app, opts hostOptions) (_ *host, err error) {
+	if os.Geteuid() != 0 {
+		return nil, diag.New(diag.NotRoot, nil)
+	}
+	h := &host{}
+	if h.net, err = netsetup.Open(); err != nil {
+		return nil, err
+	}
+	if h.virt, err = vm.Dial(ctx, a.global.connect); err != nil {
+		return nil, errors.Join(err, h.net.Close())
+	}
+	after, err := stopPoint(a.env(envTestSignal))
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	spawn := opts.supervisor
+	if spawn == nil {
+		spawn = func(files state.Lab) engine.Supervisor { return superviseProcess(a, files) }
+	}
+	platform := &platformProbe{app: a, virt: h.virt, want: opts.accel}
+	h.Engine = engine.New(engine.Config{
+		Dirs:        a.dirs,
+		Network:     h.net,
+		Hypervisor:  h.virt,
+		Supervisor:  spawn,
+		Image:       func(_ context.Context, name string) (engine.Image, error) { return findImage(a.dirs, name) },
+		Platform:    platform.probe,
+		TapOwner:    tapOwner(a.env),
+		Log:         a.log,
+		Now:         a.now,
+		Sink:        opts.sink,
+		AfterRecord: after,
+	})
+	return h, nil
+}
+
+// Close releases the connections.
+func (h *host) Close() error { return errors.Join(h.virt.Close(), h.net.Close()) }
+
+// superviseProcess is the supervisor as a process of its own: this program again, as `kvmlab supervise LAB`.
+func superviseProcess(a *app, files state.Lab) *supervisor.Process {
+	return &supervisor.Process{
+		Lock: files.SupervisorLock(),
+		Log:  files.SupervisorLog(),
+		Command: func(ctx context.Context) *exec.Cmd {
+			args := []string{"supervise", files.Name()}
+			if a.global.connect != "" {
+				args = append(args, "--connect", a.global.connect)
+			}
+			return exec.CommandContext(ctx, "/proc/self/exe", args...)
+		},
+	}
+}
+
+// findImage finds what a guest boots.
+func findImage(dirs state.Dirs, name string) (engine.Image, error) {
+	img, err := image.Lookup(dirs.ImagesDir(), name)
+	if errors.Is(err, image.ErrNoImage) {
+		return engine.Image{}, diag.New(diag.NoImage, diag.Args{"image": name}).Wrap(err)
+	}
+	if err != nil {
+		return engine.Image{}, err
+	}
+	return engine.Image{Kernel: img.Kernel, Initrd: img.Initrd, Cmdline: img.Cmdline}, nil
+}
+
+// tapOwner is who may open the lab's taps beside root: the user behind sudo, as with `ip tuntap add … user ana`.
+func tapOwner(env func(string) string) engine.TapOwner {
+	owner := engine.TapOwner{}
+	uid, uidErr := strconv.Atoi(env("SUDO_UID"))
+	gid, gidErr := strconv.Atoi(env("SUDO_GID"))
+	if uidErr != nil || gidErr != nil {
+		return owner
+	}
+	owner.UID, owner.GID, owner.User = uid, gid, env("SUDO_USER")
+	if g, err := user.LookupGroupId(strconv.Itoa(gid)); err == nil {
+		owner.Group = g.Name
+	}
+	return owner
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kvmlab/kvmlab/internal/cliui"
+	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/vm/image"
+)
+
+// shortDigest is how many letters of an image's digest a table shows.
+const shortDigest = 12
+
+// imageInfo is what `kvmlab image … -o json` says about an image.
+type imageInfo struct {
+	Name      string          `json:"name"`
+	Digest    string          `json:"digest"`
+	Directory string          `json:"directory"`
+	Kernel    string          `json:"kernel"`
+	Initrd    string          `json:"initrd"`
+	Cmdline   string          `json:"cmdline"`
+	MinMemory lab.Size        `json:"min_memory"`
+	Packages  []image.Package `json:"packages"`
+}
+
+func describeImage(img image.Image) imageInfo {
+	return imageInfo{
+		Name: img.Name, Digest: img.Digest, Directory: img.Dir, Kernel: img.Kernel, Initrd: img.Initrd,
+		Cmdline: img.Cmdline, MinMemory: lab.Size(img.MinMemory), Packages: img.Packages,
+	}
+}
+
+func newImageCmd(a *app) *cobra.Command {
+	cmd := a.parent(a.command("image", "image"))
+	cmd.AddCommand(newImageBuildCmd(a), newImageListCmd(a), newImageShowCmd(a))
+	return cmd
+}
+
+// recipes are the images that can be built.
+func recipes() []string { return []string{image.Micro} }
+
+func newImageBuildCmd(a *app) *cobra.Command {
+	var offline bool
+	cmd := a.command("build [IMAGE]", "image.build")
+	cmd.Args = a.maxArgs(1)
+	cmd.ValidArgs = recipes()
+	cmd.Flags().BoolVar(&offline, "offline", false, a.T("image.build.flag.offline"))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		name := image.Micro
+		if len(args) > 0 {
+			name = args[0]
+		}
+		return buildImage(cmd.Context(), a, name, offline)
+	}
+	return cmd
+}
+
+// buildImage builds an image and shows it. Its step is kept for the error: what an error alone says ("exit status
+// 100") seldom tells where it happened.
+func buildImage(ctx context.Context, a *app, name string, offline bool) error {
+	if name != image.Micro {
+		return diag.New(diag.UnknownRecipe, diag.Args{"image": name, "known": strings.Join(recipes(), ", ")})
+	}
+	step := a.T("image.step.begin")
+	img, err := image.BuildMicro(ctx, image.MicroOptions{
+		Store: a.dirs.ImagesDir(), Offline: offline, Log: a.log,
+		Progress: func(p image.Progress) {
+			names := make([]string, len(p.Packages))
+			for i := range names {
+				names[i] = p.Packages[i].Name
+			}
+			step = strings.TrimSpace(a.T("image.step."+p.Stage.String()) + " " + strings.Join(names, ", "))
+			a.Errf("[%d/%d] %s\n", p.Step, p.Steps, step)
+		},
+	})
+	if err != nil {
+		return imageError(name, step, err)
+	}
+	if a.wantsJSON() {
+		return a.printJSON(describeImage(img))
+	}
+	a.say("image.built", "image", img.Name, "digest", shorten(img.Digest), "directory", img.Dir)
+	return nil
+}
+
+func newImageListCmd(a *app) *cobra.Command {
+	cmd := a.command("list", "image.list")
+	cmd.Args = a.maxArgs(0)
+	cmd.RunE = func(*cobra.Command, []string) error { return listImages(a) }
+	return cmd
+}
+
+func listImages(a *app) error {
+	images, err := image.List(a.dirs.ImagesDir())
+	if a.wantsJSON() {
+		var list struct {
+			Images []imageInfo `json:"images"`
+		}
+		for _, img := range images {
+			list.Images = append(list.Images, describeImage(img))
+		}
+		return errors.Join(a.printJSON(list), damagedImages(err))
+	}
+	if len(images) == 0 && err == nil {
+		a.say("image.none")
+		return nil
+	}
+	table := cliui.NewTable(a.OutStyle(), a.T("image.column-name"), a.T("image.column-digest"),
+		a.T("image.column-memory"), a.T("image.column-packages"))
+	for _, img := range images {
+		table.Row(img.Name, shorten(img.Digest), lab.Size(img.MinMemory).String(), fmt.Sprint(len(img.Packages)))
+	}
+	_, printErr := table.WriteTo(a.Out)
+	return errors.Join(printErr, damagedImages(err))
+}
+
+func newImageShowCmd(a *app) *cobra.Command {
+	cmd := a.command("show [IMAGE]", "image.show")
+	cmd.Args = a.maxArgs(1)
+	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		images, _ := image.List(a.dirs.ImagesDir()) // what can be listed is proposed
+		var names []string
+		for _, img := range images {
+			names = append(names, img.Name)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		name := image.Micro
+		if len(args) > 0 {
+			name = args[0]
+		}
+		return showImage(a, name)
+	}
+	return cmd
+}
+
+// showImage shows one image in full, after reading it whole: a damaged one is an error here and not at the next boot.
+func showImage(a *app, name string) error {
+	img, err := image.Lookup(a.dirs.ImagesDir(), name)
+	if err == nil {
+		err = img.Verify()
+	}
+	if err != nil {
+		return imageError(name, "", err)
+	}
+	if a.wantsJSON() {
+		return a.printJSON(describeImage(img))
+	}
+	for _, line := range [][2]string{
+		{"image.column-name", img.Name},
+		{"image.column-digest", img.Digest},
+		{"image.column-kernel", img.Kernel},
+		{"image.column-initrd", img.Initrd},
+		{"image.column-cmdline", img.Cmdline},
+		{"image.column-memory", lab.Size(img.MinMemory).String()},
+	} {
+		a.Outf("%s: %s\n", a.T(line[0]), line[1])
+	}
+	a.Outf("%s:\n", a.T("image.column-packages"))
+	for _, p := range img.Packages {
+		a.Outf("  %s %s\n", p.Name, p.Version)
+	}
+	return nil
+}
+
+func shorten(digest string) string { return digest[:min(shortDigest, len(digest))] }
+
+// damagedImages turns the error of image.List into diagnostics.
+func damagedImages(err error) error {
+	if err == nil {
+		return nil
+	}
+	return imageError("", "", err)
+}
+
+// imageError gives the errors of vm/image their codes. step says how far a build was; "" when none was under way.
+func imageError(name, step string, err error) error {
+	var (
+		room    *image.NoRoomError
+		corrupt *image.CorruptError
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, image.ErrNoImage):
+		return diag.New(diag.NoImage, diag.Args{"image": name}).Wrap(err)
+	case errors.As(err, &room):
+		return diag.New(diag.ImageNoRoom, diag.Args{
+			"path": room.Path, "need": lab.Size(room.Need), "have": lab.Size(room.Free),
+		}).Wrap(err)
+	case errors.As(err, &corrupt):
+		return diag.New(diag.ImageDamaged, diag.Args{"image": name, "path": corrupt.File}).Wrap(err)
+	case errors.Is(err, image.ErrNoApt):
+		return diag.New(diag.MissingProgram, diag.Args{"program": "apt-get", "package": "apt"}).Wrap(err)
+	case errors.Is(err, image.ErrNoLists), errors.Is(err, image.ErrOffline):
+		return diag.New(diag.PackageFailed, diag.Args{"package": step}).Wrap(err)
+	case step != "":
+		return diag.New(diag.ImageBuildFailed, diag.Args{"image": name, "step": step}).Wrap(err)
+	}
+	return err
+}

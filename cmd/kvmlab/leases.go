@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kvmlab/kvmlab/dhcp"
+	"github.com/kvmlab/kvmlab/internal/cliui"
+	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/macgen"
+)
+
+// labLeases are the leases of one lab, as `kvmlab leases -o json` prints them.
+type labLeases struct {
+	Name   string     `json:"name"`
+	Leases []labLease `json:"leases"`
+}
+
+// labLease is a lease with what the lab knows about its holder.
+type labLease struct {
+	Address  string    `json:"address"`
+	State    string    `json:"state"`
+	Bridge   string    `json:"bridge"`
+	Guest    string    `json:"guest,omitempty"`
+	NIC      string    `json:"nic,omitempty"`
+	MAC      string    `json:"mac,omitempty"`
+	Hostname string    `json:"hostname,omitempty"` // what the client calls itself, option 12
+	Server   string    `json:"server"`
+	Start    time.Time `json:"start"`
+	Expires  time.Time `json:"expires"`
+}
+
+func newLeasesCmd(a *app) *cobra.Command {
+	cmd := a.command("leases [LAB...]", "leases")
+	cmd.ValidArgsFunction = completeLabs(a)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runLeases(cmd.Context(), a, args) }
+	return cmd
+}
+
+// runLeases reads the lease stores on disk, which are as true while the server runs as when it does not.
+func runLeases(_ context.Context, a *app, names []string) error {
+	if os.Geteuid() != 0 {
+		return diag.New(diag.NotRoot, nil)
+	}
+	known, err := a.dirs.Labs()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return noSuchLab(name, known)
+		}
+	}
+	if len(names) == 0 {
+		names = known
+	}
+	var report struct {
+		Labs []labLeases `json:"labs"`
+	}
+	for _, name := range names {
+		leases, err := readLeases(a, name)
+		if err != nil {
+			return err
+		}
+		report.Labs = append(report.Labs, labLeases{Name: name, Leases: leases})
+	}
+	if a.wantsJSON() {
+		return a.printJSON(report)
+	}
+	return writeLeases(a, report.Labs)
+}
+
+func readLeases(a *app, name string) ([]labLease, error) {
+	files, err := a.dirs.Lab(name)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := dhcp.ReadLeases(files.LeaseDir())
+	if err != nil {
+		return nil, diag.New(diag.LeaseStore, diag.Args{"file": files.LeaseDir()}).Wrap(err)
+	}
+	// A lab whose description is lost still has its leases; only the guests' names are missing then.
+	l, err := readLab(files)
+	if err != nil && !errors.Is(err, errNoLabFile) {
+		return nil, err
+	}
+	var out []labLease
+	for _, s := range stored {
+		out = append(out, describeLease(l, s))
+	}
+	return out, nil
+}
+
+func describeLease(l *lab.Lab, s dhcp.Lease) labLease {
+	out := labLease{
+		Address: s.Address.String(), State: s.State.String(), MAC: s.MAC.String(), Hostname: s.Hostname,
+		Server: s.Server.String(), Start: s.Start.UTC(), Expires: s.Expires.UTC(),
+	}
+	if l == nil {
+		return out
+	}
+	for _, bridge := range l.Bridges {
+		if bridge.Address.IsValid() && bridge.Address.Masked().Contains(s.Address) {
+			out.Bridge = bridge.Name
+		}
+	}
+	if mac, ok := s.MAC.MAC(); ok {
+		out.Guest, out.NIC, _ = l.Station(macgen.MAC(mac))
+	}
+	return out
+}
+
+func writeLeases(a *app, labs []labLeases) error {
+	total := 0
+	header := []string{
+		"table.lab", "table.address", "table.state", "table.guest", "table.mac", "table.hostname", "table.expires",
+	}
+	for i, id := range header {
+		header[i] = a.T(id)
+	}
+	table := cliui.NewTable(a.OutStyle(), header...)
+	for _, l := range labs {
+		for _, lease := range l.Leases {
+			total++
+			table.Row(l.Name, lease.Address, a.T("lease."+lease.State), lease.Guest, lease.MAC, lease.Hostname,
+				expiry(a, lease))
+		}
+	}
+	if total == 0 {
+		a.say("leases.none")
+		return nil
+	}
+	_, err := table.WriteTo(a.Out)
+	return err
+}
+
+// expiry says when a lease ends, and how long that still is.
+func expiry(a *app, lease labLease) string {
+	clock := lease.Expires.Local().Format(time.TimeOnly)
+	left := lease.Expires.Sub(a.now()).Round(time.Second)
+	if left <= 0 {
+		return clock
+	}
+	return fmt.Sprintf("%s (%s)", clock, left)
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kvmlab/kvmlab/dhcp"
+	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/engine"
+	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/state"
+	"github.com/kvmlab/kvmlab/internal/supervisor"
+)
+
+// consoleTail is how many lines of a guest's console explain why it got no lease.
+const consoleTail = 12
+
+// leaseWaiter waits until every guest that should have a lease has one. It listens from before the first change, so
+// that nothing is missed, and needs a new ACK only of guests that this run has started.
+type leaseWaiter struct {
+	app    *app
+	files  state.Lab
+	client *supervisor.Client
+	limit  time.Duration
+	after  uint64 // the newest event before this run
+
+	mu      sync.Mutex
+	started map[string]bool           // guests that this run has started
+	watch   func(lab.Event)           // sees the events while waiting
+	leased  map[supervisor.NIC]string // the addresses, once known
+}
+
+func newLeaseWaiter(ctx context.Context, a *app, h *host, name string, limit time.Duration) (*leaseWaiter, error) {
+	files, err := a.dirs.Lab(name)
+	if err != nil {
+		return nil, err
+	}
+	w := &leaseWaiter{
+		app: a, files: files, client: supervisor.NewClient(files.SupervisorSocket()), limit: limit, started: map[string]bool{},
+	}
+	if running, _, err := superviseProcess(a, files).Observe(ctx); err == nil && running {
+		// An old supervisor still knows the ACKs of before this run. One that does not answer has none to tell.
+		if st, err := w.client.Status(ctx); err == nil {
+			w.after = st.LastSeq
+		}
+	}
+	return w, nil
+}
+
+// Close ends the connection to the supervisor.
+func (w *leaseWaiter) Close() { w.client.Close() }
+
+// Change notes which guests this run starts.
+func (w *leaseWaiter) Change(ev engine.Event) {
+	if ev.Kind == engine.Started && ev.Change.Address.Kind == engine.KindDomain {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.started[ev.Change.Address.Name] = true
+	}
+}
+
+// Wait is the engine's Ready: it returns when all leases are there, or says which guest is missing which step.
+func (w *leaseWaiter) Wait(ctx context.Context, l *lab.Lab) error {
+	want, err := w.wanted(l)
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, w.limit)
+	defer cancel()
+	_, err = w.client.AwaitLeases(limited, w.after, want, w.watch)
+	var (
+		timeout *supervisor.LeaseTimeoutError
+		stopped *supervisor.GuestStoppedError
+	)
+	switch {
+	case errors.As(err, &stopped):
+		return diag.New(diag.GuestDied, diag.Args{"guest": stopped.Guest, "reason": w.console(stopped.Guest)}).Wrap(err)
+	case errors.As(err, &timeout) && ctx.Err() == nil:
+		return w.explain(timeout)
+	default:
+		return err
+	}
+}
+
+// wanted lists the cards that should get an address and do not hold one yet: those on a bridge with DHCP, of guests
+// started now or without a lease in the store.
+func (w *leaseWaiter) wanted(l *lab.Lab) ([]supervisor.NIC, error) {
+	leases, err := dhcp.ReadLeases(w.files.LeaseDir())
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var want []supervisor.NIC
+	for _, guest := range l.Guests {
+		for _, nic := range guest.NICs {
+			bridge, ok := l.Bridge(nic.Bridge)
+			if !ok || bridge.DHCP == nil {
+				continue
+			}
+			held := slices.ContainsFunc(leases, func(lease dhcp.Lease) bool {
+				return lease.State == dhcp.StateBound && lease.MAC == dhcp.Ethernet(nic.MAC)
+			})
+			if w.started[guest.Name] || !held {
+				want = append(want, supervisor.NIC{Guest: guest.Name, Name: nic.Name})
+			}
+		}
+	}
+	return want, nil
+}
+
+// explain makes a diagnostic of every card that is missing its lease, with the end of the guest's console.
+func (w *leaseWaiter) explain(timeout *supervisor.LeaseTimeoutError) error {
+	var all []error
+	for _, missing := range timeout.Missing {
+		all = append(all, diag.New(diag.GuestNoLease, diag.Args{
+			"guest": missing.NIC.String(), "step": missing.NextStep(), "wait": w.limit.String(),
+			"console": w.console(missing.NIC.Guest),
+		}).Wrap(timeout))
+	}
+	return errors.Join(all...)
+}
+
+// console is the end of what the guest printed on its console.
+func (w *leaseWaiter) console(guest string) string {
+	text, err := tail(w.files.ConsoleLog(guest), consoleTail)
+	if err != nil || text == "" {
+		return w.app.T("up.console-empty")
+	}
+	return text
+}
+
+// tail reads the last lines of a file.
+func tail(path string, lines int) (_ string, err error) {
+	const most = 16 << 10 // bytes; far more than the lines wanted
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read console log: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if info, err := f.Stat(); err == nil && info.Size() > most {
+		if _, err := f.Seek(-most, io.SeekEnd); err != nil {
+			return "", fmt.Errorf("read console log: %w", err)
+		}
+	}
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return "", fmt.Errorf("read console log: %w", err)
+	}
+	all := bytes.Split(bytes.TrimSpace(bytes.ReplaceAll(data, []byte("\r"), nil)), []byte("\n"))
+	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n"))), nil
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+
+	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/engine"
+	"github.com/kvmlab/kvmlab/vm"
+	"github.com/kvmlab/kvmlab/vm/image"
+)
+
+// microName is the image that the acceleration is probed with, and the default of lab files.
+const microName = "micro"
+
+// accelChoice is the value of --accel.
+type accelChoice string
+
+// The values of --accel.
+const (
+	accelAuto accelChoice = "auto"
+	accelKVM  accelChoice = "kvm"
+	accelTCG  accelChoice = "tcg"
+)
+
+// wanted is the choice in vm's terms; zero lets the probe decide.
+func (c accelChoice) wanted() vm.Accel {
+	switch c {
+	case accelKVM:
+		return vm.AccelKVM
+	case accelTCG:
+		return vm.AccelTCG
+	default:
+		return 0
+	}
+}
+
+// platformProbe finds out how guests run on this host, once per command.
+type platformProbe struct {
+	app  *app
+	virt *vm.Conn
+	want accelChoice
+}
+
+// probe boots the micro image under KVM to see whether it works, unless an earlier run already has (see
+// vm.ProbeAccel), and tells the user when guests will not run as fast as they could.
+func (p *platformProbe) probe(ctx context.Context) (engine.Platform, error) {
+	info, err := p.virt.Host(ctx)
+	if err != nil {
+		return engine.Platform{}, err
+	}
+	verdict, err := probeAccel(ctx, p.app, info, p.want)
+	if err != nil {
+		return engine.Platform{}, err
+	}
+	if p.want == accelKVM && verdict.Accel != vm.AccelKVM {
+		return engine.Platform{}, diag.New(diag.AccelUnusable, diag.Args{"accel": string(p.want), "reason": verdict.Reason})
+	}
+	if verdict.Accel == vm.AccelTCG && p.want == accelAuto && !verdict.Cached {
+		p.app.showDiagnostics(diag.List{diag.New(diag.AccelFallback, diag.Args{"reason": verdict.Reason})})
+	}
+	machine := vm.MachineMicrovm
+	if !info.Microvm {
+		machine = vm.MachineQ35
+		p.app.showDiagnostics(diag.List{diag.New(diag.MachineFallback, diag.Args{"reason": "this QEMU has no microvm"})})
+	}
+	return engine.Platform{Machine: machine, Accel: verdict.Accel, TSCkHz: info.TSCkHz, Emulator: info.Emulator}, nil
+}
+
+// probeAccel asks vm for the verdict, with the micro image as the guest to try.
+func probeAccel(ctx context.Context, a *app, info vm.HostInfo, want accelChoice) (vm.Verdict, error) {
+	img, err := image.Lookup(a.dirs.ImagesDir(), microName)
+	if err != nil {
+		// Without the image nothing can be booted; the error about the image itself comes from the lab's guests.
+		return vm.Verdict{Accel: vm.AccelTCG}, nil //nolint:nilerr // see above
+	}
+	return vm.ProbeAccel(ctx, vm.ProbeOptions{
+		Emulator: info.Emulator, QEMUVersion: info.QEMU, Kernel: img.Kernel, Initrd: img.Initrd, Cmdline: img.Cmdline,
+		TSCkHz: info.TSCkHz, User: info.QEMUUser, Want: want.wanted(), CacheFile: a.dirs.AccelFile(),
+	})
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kvmlab/kvmlab/internal/cliui"
+)
+
+func newStatusCmd(a *app) *cobra.Command {
+	cmd := a.command("status [LAB...]", "status")
+	cmd.ValidArgsFunction = completeLabs(a)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runStatus(cmd.Context(), a, args) }
+	return cmd
+}
+
+func runStatus(ctx context.Context, a *app, names []string) (err error) {
+	h, err := openHost(ctx, a, hostOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	known, err := h.Labs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return noSuchLab(name, known)
+		}
+	}
+	if len(names) == 0 {
+		names = known
+	}
+	var report struct {
+		Labs []labState `json:"labs"`
+	}
+	for _, name := range names {
+		st, err := observeLab(ctx, a, h, name)
+		if err != nil {
+			return err
+		}
+		report.Labs = append(report.Labs, st)
+	}
+	if a.wantsJSON() {
+		return a.printJSON(report)
+	}
+	if len(report.Labs) == 0 {
+		a.say("status.none")
+		return nil
+	}
+	for i, st := range report.Labs {
+		if i > 0 {
+			fmt.Fprintln(a.Out)
+		}
+		if err := writeStatus(a, st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeStatus prints one lab for people: a line for the lab, its bridges, its guests, and what is not as it should be.
+func writeStatus(a *app, st labState) error {
+	style := a.OutStyle()
+	state := style.Good(a.T("state." + st.State))
+	if st.State != "up" {
+		state = style.Bad(a.T("state." + st.State))
+	}
+	fmt.Fprintf(a.Out, "%s: %s\n", style.Bold(st.Name), state)
+	for _, b := range st.Bridges {
+		fmt.Fprintln(a.Out, "  "+bridgeLine(a, b, st.Supervisor.Running))
+	}
+	if len(st.Guests) > 0 {
+		fmt.Fprintln(a.Out)
+		if err := writeGuestTable(a, st); err != nil {
+			return err
+		}
+	}
+	if len(st.Drift) == 0 {
+		return nil
+	}
+	fmt.Fprintf(a.Out, "\n%s\n", a.T("status.drift"))
+	for _, d := range st.Drift {
+		fmt.Fprintf(a.Out, "  %s: %s\n", d.Address, d.Problem)
+	}
+	a.say("status.heal", "lab", st.Name)
+	return nil
+}
+
+// bridgeLine says in one line who answers DHCP on a bridge.
+func bridgeLine(a *app, b bridgeState, supervised bool) string {
+	id := "status.bridge.off"
+	switch {
+	case !b.DHCP.Enabled:
+	case !supervised:
+		id = "status.bridge.dead"
+	case b.DHCP.Serving:
+		id = "status.bridge.serving"
+	default:
+		id = "status.bridge.silent"
+	}
+	address := b.Address
+	if address == "" {
+		address = a.T("status.no-address")
+	}
+	return a.T(id, "bridge", b.Name, "address", address, "why", b.DHCP.Silence)
+}
+
+// writeGuestTable prints a row for each network card: guest, tap, MAC and address are what the exercise is about.
+func writeGuestTable(a *app, st labState) error {
+	cards := 0
+	for _, g := range st.Guests {
+		cards = max(cards, len(g.NICs))
+	}
+	header := []string{"table.guest", "table.state", "table.nic", "table.tap", "table.bridge", "table.mac", "table.address"}
+	for i, id := range header {
+		header[i] = a.T(id)
+	}
+	table := cliui.NewTable(a.OutStyle(), header...)
+	for _, g := range st.Guests {
+		if len(g.NICs) == 0 {
+			table.Row(g.Name, a.T("state."+g.State))
+		}
+		for i, nic := range g.NICs {
+			name, state := g.Name, a.T("state."+g.State)
+			if i > 0 {
+				name, state = " ", " " // a guest's further cards stand under its first
+			}
+			table.Row(name, state, nic.Name, nic.Tap, nic.Bridge, nic.MAC.String(), cardAddress(a, nic))
+		}
+	}
+	_, err := table.WriteTo(a.Out)
+	return err
+}
+
+// cardAddress is the lease's address, with its state when that is not the ordinary one.
+func cardAddress(a *app, nic nicState) string {
+	switch {
+	case nic.Lease == nil:
+		return ""
+	case nic.Lease.State == "bound":
+		return nic.Lease.Address
+	default:
+		return fmt.Sprintf("%s (%s)", nic.Lease.Address, a.T("lease."+nic.Lease.State))
+	}
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/state"
+	"github.com/kvmlab/kvmlab/internal/supervisor"
+	"github.com/kvmlab/kvmlab/netsetup"
+	"github.com/kvmlab/kvmlab/vm"
+)
+
+// newSuperviseCmd is the program of the supervisor's process. It is started by `up` and hidden from people.
+func newSuperviseCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:    "supervise LAB",
+		Hidden: true,
+		Args:   a.exactArgs("LAB"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runSupervise(cmd.Context(), a, args[0])
+		},
+	}
+}
+
+func runSupervise(ctx context.Context, a *app, name string) error {
+	ready := supervisor.InheritedReady()
+	fail := func(err error) error {
+		_ = ready.Tell(err) // the parent may be gone; the error is logged as well
+		return err
+	}
+	// The log outlives the terminal, so it says what happens at every level that is not for debugging.
+	log := slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	files, err := a.dirs.Lab(name)
+	if err != nil {
+		return fail(err)
+	}
+	l, err := readLab(files)
+	if err != nil {
+		return fail(err)
+	}
+	net, err := netsetup.Open()
+	if err != nil {
+		return fail(err)
+	}
+	defer net.Close() //nolint:errcheck // the process ends
+	virt, err := vm.Dial(ctx, a.global.connect)
+	if err != nil {
+		return fail(err)
+	}
+	defer virt.Close() //nolint:errcheck // the process ends
+	err = supervisor.Run(ctx, supervisor.Config{
+		Lab: l, Files: files, Wire: net, Guests: virt, Log: log, Ready: ready.Tell, Detach: true,
+	})
+	if err != nil {
+		log.Error("supervisor ends", "lab", name, "err", err)
+	}
+	return err
+}
+
+// errNoLabFile is returned for a lab whose description is not there.
+var errNoLabFile = errors.New("the lab has no stored description")
+
+// readLab reads the description of a lab that is up, or was.
+func readLab(files state.Lab) (*lab.Lab, error) {
+	data, err := files.ReadLabFile()
+	if err != nil {
+		return nil, err
+	}
+	if data == nil {
+		return nil, errNoLabFile
+	}
+	return lab.Decode(files.LabFile(), data)
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/state"
+)
+
+// envTestSignal names the variable that lets a test stop kvmlab at an exact point: "KILL@7" sends SIGKILL to this
+// process as soon as the seventh record of its journal is on the disk, "INT@7" sends SIGINT.
+const envTestSignal = "KVMLAB_TEST_SIGNAL"
+
+// stopPoint reads the variable's value; nil for none.
+func stopPoint(value string) (func(state.Record), error) {
+	if value == "" {
+		return nil, nil
+	}
+	name, number, _ := strings.Cut(value, "@")
+	signal := unix.SignalNum("SIG" + name)
+	at, err := strconv.Atoi(number)
+	if signal == 0 || err != nil {
+		return nil, diag.New(diag.Usage, diag.Args{
+			"message": fmt.Sprintf("%s=%s is not SIGNAL@NUMBER", envTestSignal, value), "command": "kvmlab",
+		})
+	}
+	seen := 0
+	return func(state.Record) {
+		if seen++; seen == at {
+			_ = unix.Kill(os.Getpid(), signal) // a process may always signal itself
+			if signal == unix.SIGKILL {
+				select {} // nothing more happens, whichever thread the kernel ends first
+			}
+		}
+	}, nil
+}

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kvmlab/kvmlab/internal/cliui"
+	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/engine"
+	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/macgen"
+	"github.com/kvmlab/kvmlab/scenarios"
+)
+
+// defaultScenario is the lab of `kvmlab up` without an argument.
+const defaultScenario = "three-taps"
+
+// upOptions are what `up` and `run` can be told.
+type upOptions struct {
+	app     *app
+	what    string // a lab's name, a built-in lab or a lab file
+	name    string // --name
+	wait    time.Duration
+	noWait  bool
+	dryRun  bool
+	explain bool
+	accel   accelChoice
+}
+
+func newUpCmd(a *app) *cobra.Command {
+	opts := &upOptions{app: a, accel: accelAuto}
+	cmd := a.command("up [LAB|FILE]", "up")
+	cmd.Args = a.maxArgs(1)
+	cmd.ValidArgsFunction = completeUpArgs(a)
+	opts.addFlags(cmd)
+	cmd.Flags().BoolVar(&opts.noWait, "no-wait", false, a.T("up.flag.no-wait"))
+	cmd.Flags().BoolVar(&opts.dryRun, "dry-run", false, a.T("up.flag.dry-run"))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		opts.setArgs(args)
+		if opts.dryRun {
+			return opts.runPlan(cmd.Context())
+		}
+		return opts.run(cmd.Context())
+	}
+	return cmd
+}
+
+// addFlags adds the flags that `up` and `run` share.
+func (o *upOptions) addFlags(cmd *cobra.Command) {
+	t := o.app.T
+	cmd.Flags().StringVar(&o.name, "name", "", t("up.flag.name"))
+	cmd.Flags().DurationVar(&o.wait, "wait", 60*time.Second, t("up.flag.wait"))
+	cmd.Flags().BoolVar(&o.explain, "explain", false, t("up.flag.explain"))
+	cmd.Flags().Var(newChoice(&o.accel, accelAuto, accelKVM, accelTCG), "accel", t("up.flag.accel"))
+}
+
+func (o *upOptions) setArgs(args []string) {
+	if len(args) > 0 {
+		o.what = args[0]
+	}
+}
+
+// lab finds the lab that was asked for: its name, and how to resolve it under its lock.
+func (o *upOptions) lab() (string, engine.Resolver, error) {
+	spec, stored, err := o.spec()
+	if err != nil {
+		return "", nil, err
+	}
+	if stored != "" {
+		return stored, resolveStored(o.app, stored), nil
+	}
+	o.app.showDiagnostics(spec.Warnings)
+	resolve := func(previous *lab.Lab, taken func(macgen.MAC) bool) (*lab.Lab, error) {
+		return lab.Resolve(spec, lab.ResolveOptions{Previous: previous, Random: rand.Reader, Taken: taken, Name: o.name})
+	}
+	// The name may come from the file or from --name; resolving once tells it, and tells mistakes before any lock.
+	draft, err := resolve(nil, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	return draft.Name, resolve, nil
+}
+
+// spec reads what was named on the command line: a file, a lab that is already there (its name is returned), or a
+// built-in one.
+func (o *upOptions) spec() (spec *lab.Spec, stored string, err error) {
+	what := o.what
+	switch {
+	case looksLikeFile(what):
+		src, err := o.app.readLabFile(what)
+		if err != nil {
+			return nil, "", err
+		}
+		spec, err = lab.Parse(what, src)
+		return spec, "", err
+	case what == "":
+		what = defaultScenario
+	case o.name == "" && labIsThere(o.app, what):
+		return nil, what, nil
+	}
+	file, src, err := scenarios.LabFile(what)
+	if err != nil {
+		return nil, "", diag.New(diag.UnknownScenario, diag.Args{
+			"name": what, "suggestion": cliui.Closest(what, scenarios.Names()), "known": scenarios.Names(),
+		})
+	}
+	spec, err = lab.Parse(file, src)
+	return spec, "", err
+}
+
+// looksLikeFile tells a lab file from a name: names have no slash and no ending.
+func looksLikeFile(what string) bool {
+	return what == "-" || strings.ContainsRune(what, os.PathSeparator) ||
+		filepath.Ext(what) == ".yaml" || filepath.Ext(what) == ".yml"
+}
+
+// labIsThere reports whether a lab of that name has a stored description.
+func labIsThere(a *app, name string) bool {
+	files, err := a.dirs.Lab(name)
+	if err != nil {
+		return false
+	}
+	data, err := files.ReadLabFile()
+	return err == nil && data != nil
+}
+
+// resolveStored gives the description that the lab was brought up with.
+func resolveStored(a *app, name string) engine.Resolver {
+	return func(previous *lab.Lab, _ func(macgen.MAC) bool) (*lab.Lab, error) {
+		if previous == nil {
+			return nil, diag.New(diag.NoSuchLab, diag.Args{"lab": name, "suggestion": "", "known": []string{}})
+		}
+		return previous, nil
+	}
+}
+
+// runPlan shows what `up` would do, and does nothing.
+func (o *upOptions) runPlan(ctx context.Context) (err error) {
+	name, resolve, err := o.lab()
+	if err != nil {
+		return err
+	}
+	h, err := openHost(ctx, o.app, hostOptions{accel: o.accel})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	plan, _, planErr := h.Plan(ctx, name, resolve)
+	if plan == nil {
+		return planErr
+	}
+	return errors.Join(showPlan(o.app, plan), planErr)
+}
+
+// showPlan prints a plan with the commands that a student would type for each change.
+func showPlan(a *app, plan *engine.Plan) error {
+	if a.wantsJSON() {
+		return a.printJSON(plan)
+	}
+	if len(plan.Changes) == 0 {
+		a.say("plan.empty", "lab", plan.Lab)
+		return nil
+	}
+	_, err := fmt.Fprint(a.Out, plan.Text(true))
+	return err
+}
+
+// run brings the lab up in a supervisor of its own and shows the result.
+func (o *upOptions) run(ctx context.Context) (err error) {
+	began := o.app.now()
+	name, resolve, err := o.lab()
+	if err != nil {
+		return err
+	}
+	show := newUpScreen(o.app, o.explain)
+	defer show.Close()
+	h, err := openHost(ctx, o.app, hostOptions{accel: o.accel, sink: show.Change})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	result, err := o.bringUp(ctx, h, name, resolve, show)
+	show.Close()
+	if err != nil {
+		return err
+	}
+	return o.showResult(ctx, h, result, o.app.now().Sub(began))
+}
+
+// bringUp runs the engine and waits for the leases inside its transaction, so that a guest that gets none, or Ctrl-C
+// while waiting, undoes what this run has made.
+func (o *upOptions) bringUp(ctx context.Context, h *host, name string, resolve engine.Resolver, show *upScreen) (*engine.Result, error) {
+	waiter, err := newLeaseWaiter(ctx, o.app, h, name, o.wait)
+	if err != nil {
+		return nil, err
+	}
+	defer waiter.Close()
+	ready := waiter.Wait
+	if o.noWait {
+		ready = nil
+	}
+	show.Begin(waiter)
+	return h.Up(ctx, name, resolve, engine.UpOptions{Ready: ready})
+}
+
+// showResult ends `up` with the table of guests.
+func (o *upOptions) showResult(ctx context.Context, h *host, result *engine.Result, took time.Duration) error {
+	a := o.app
+	st, err := observeLab(ctx, a, h, result.Lab.Name)
+	if err != nil {
+		return err
+	}
+	if a.wantsJSON() {
+		return a.printJSON(struct {
+			Changes int      `json:"changes"`
+			Lab     labState `json:"lab"`
+		}{len(result.Plan.Changes), st})
+	}
+	if err := writeGuestTable(a, st); err != nil {
+		return err
+	}
+	if len(result.Plan.Changes) == 0 {
+		a.say("up.unchanged", "lab", st.Name)
+		return nil
+	}
+	a.say("up.done", "lab", st.Name, "seconds", fmt.Sprintf("%.1f", took.Seconds()))
+	a.say("up.next", "guest", firstGuest(st), "lab", st.Name)
+	return nil
+}
+
+// firstGuest is the guest that examples name.
+func firstGuest(st labState) string {
+	if len(st.Guests) == 0 {
+		return "GUEST"
+	}
+	return st.Guests[0].Name
+}
+
+// completeUpArgs proposes labs that are there, built-in ones, and files.
+func completeUpArgs(a *app) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		names, err := a.dirs.Labs()
+		if err != nil {
+			names = nil
+		}
+		return append(names, scenarios.Names()...), cobra.ShellCompDirectiveDefault
+	}
+}

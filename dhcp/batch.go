@@ -1,0 +1,171 @@
+package dhcp
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	batchSize  = 64
+	packetSize = 2048 // larger than any frame of a 1500-octet link
+)
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	len uint32
+	_   [4]byte
+}
+
+// inbox receives many packets with one system call. Its memory is used again.
+type inbox struct {
+	hdrs    [batchSize]mmsghdr
+	iovs    [batchSize]unix.Iovec
+	from    [batchSize]unix.RawSockaddrLinklayer
+	control [batchSize][64]byte
+	data    [batchSize][packetSize]byte
+}
+
+// auxdata is struct tpacket_auxdata of packet(7), as far as it is needed.
+type auxdata struct {
+	status  uint32
+	vlanTCI uint16
+}
+
+func newInbox() *inbox {
+	in := &inbox{}
+	for i := range in.hdrs {
+		in.iovs[i].Base = &in.data[i][0]
+		in.iovs[i].SetLen(packetSize)
+		h := &in.hdrs[i].hdr
+		h.Iov, h.Iovlen = &in.iovs[i], 1
+	}
+	return in
+}
+
+// receive waits for packets and returns how many came.
+func (in *inbox) receive(c syscall.RawConn) (n int, err error) {
+	for i := range in.hdrs {
+		h := &in.hdrs[i].hdr
+		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&in.from[i])), uint32(unsafe.Sizeof(in.from[i]))
+		h.Control = &in.control[i][0]
+		h.SetControllen(len(in.control[i]))
+		h.Flags = 0
+	}
+	var errno syscall.Errno
+	err = c.Read(func(fd uintptr) bool {
+		var r uintptr
+		r, _, errno = syscall.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.hdrs[0])), batchSize,
+			unix.MSG_DONTWAIT, 0, 0)
+		n = int(r)
+		return errno != unix.EAGAIN && errno != unix.EINTR
+	})
+	if err == nil && errno != 0 {
+		return 0, os.NewSyscallError("recvmmsg", errno)
+	}
+	return n, err
+}
+
+// packet is the i-th packet of the last batch. whole is false when it was larger than the memory for it.
+func (in *inbox) packet(i int) (b []byte, whole bool) {
+	return in.data[i][:min(in.hdrs[i].len, packetSize)], in.hdrs[i].hdr.Flags&unix.MSG_TRUNC == 0
+}
+
+// sender is the link-layer source of the i-th packet, and the interface it came in on.
+func (in *inbox) sender(i int) (HWAddr, int) {
+	sa := &in.from[i]
+	if sa.Halen > 8 {
+		return HWAddr{}, int(sa.Ifindex)
+	}
+	return newHWAddr(uint8(sa.Hatype), sa.Addr[:sa.Halen]), int(sa.Ifindex)
+}
+
+// aux is what the kernel says beside the i-th packet.
+func (in *inbox) aux(i int) (a auxdata) {
+	b := in.control[i][:min(int(in.hdrs[i].hdr.Controllen), len(in.control[i]))]
+	const head = unix.SizeofCmsghdr
+	if len(b) < head+20 {
+		return a
+	}
+	level, kind := binary.NativeEndian.Uint32(b[8:]), binary.NativeEndian.Uint32(b[12:])
+	if level == unix.SOL_PACKET && kind == unix.PACKET_AUXDATA {
+		a.status = binary.NativeEndian.Uint32(b[head:])
+		a.vlanTCI = binary.NativeEndian.Uint16(b[head+16:])
+	}
+	return a
+}
+
+// outbox sends many packets with one system call.
+type outbox struct {
+	hdrs [batchSize]mmsghdr
+	iovs [batchSize]unix.Iovec
+	to   [batchSize]unix.RawSockaddrLinklayer
+	n    int
+}
+
+func (out *outbox) full() bool { return out.n == batchSize }
+
+// add queues an IP packet. The memory of b must stay as it is until flush.
+func (out *outbox) add(ifindex int, to HWAddr, b []byte) {
+	i := out.n
+	out.n++
+	sa := &out.to[i]
+	*sa = unix.RawSockaddrLinklayer{
+		Family: unix.AF_PACKET, Protocol: htons(unix.ETH_P_IP), Ifindex: int32(ifindex), Halen: 6,
+	}
+	copy(sa.Addr[:], to.bytes[:6])
+	out.iovs[i].Base = &b[0]
+	out.iovs[i].SetLen(len(b))
+	h := &out.hdrs[i].hdr
+	h.Name, h.Namelen = (*byte)(unsafe.Pointer(sa)), uint32(unsafe.Sizeof(*sa))
+	h.Iov, h.Iovlen = &out.iovs[i], 1
+}
+
+// flush sends what was added, and calls failed for each packet that the kernel refused.
+func (out *outbox) flush(c syscall.RawConn, failed func(i int, err error)) {
+	for sent := 0; sent < out.n; {
+		n, err := sendmmsg(c, out.hdrs[sent:out.n])
+		if err != nil {
+			failed(sent, err) // the first of them is the one that was refused (sendmmsg(2))
+			n = 1
+		}
+		sent += n
+	}
+	out.n = 0
+}
+
+func sendmmsg(c syscall.RawConn, hdrs []mmsghdr) (n int, err error) {
+	var errno syscall.Errno
+	err = c.Write(func(fd uintptr) bool {
+		var r uintptr
+		r, _, errno = syscall.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&hdrs[0])), uintptr(len(hdrs)),
+			unix.MSG_DONTWAIT, 0, 0)
+		n = int(r)
+		return errno != unix.EAGAIN && errno != unix.EINTR
+	})
+	if err == nil && errno != 0 {
+		err = os.NewSyscallError("sendmmsg", errno)
+	}
+	return n, err
+}
+
+// sendRouted sends a UDP payload to where the kernel's routes lead, from the interface's own address.
+func (p *port) sendRouted(d Destination, payload []byte) error {
+	var oob [unix.SizeofCmsghdr + unix.SizeofInet4Pktinfo + 4]byte
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
+	h.Level, h.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
+	h.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
+	info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&oob[unix.SizeofCmsghdr]))
+	info.Spec_dst = p.addr.bytes()
+	var sendErr error
+	err := p.udpIO.Write(func(fd uintptr) bool {
+		sendErr = unix.Sendmsg(int(fd), payload, oob[:], &unix.SockaddrInet4{Port: int(d.Port), Addr: d.IP.As4()}, 0)
+		return !errors.Is(sendErr, unix.EAGAIN) && !errors.Is(sendErr, unix.EINTR)
+	})
+	return errors.Join(err, os.NewSyscallError("sendmsg", sendErr))
+}

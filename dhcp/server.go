@@ -1,0 +1,232 @@
+package dhcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options are what a Server needs beside its Config.
+type Options struct {
+	// LeaseDir is where leases are kept. It is created when missing and locked while the server is open.
+	LeaseDir string
+	// NetNS is the path of the network namespace in which the sockets are opened ("/run/netns/x"); empty is the
+	// calling thread's own.
+	NetNS string
+	// Events receives every event. It is called from several goroutines, one at a time, and must not block:
+	// EventRing.Add is made for it. Nil means nobody is interested.
+	Events func(Event)
+	// Guard, when not nil, is asked before each batch of messages from an interface is handled. While it returns an
+	// error, the interface is silent, and the error's text is the reason in the events. It must be quick, and must
+	// not call the server.
+	Guard func(iface string) error
+	// Log receives what an operator must know, and every event at level Debug. Nil discards it.
+	Log *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+
+	disk disk // in place of LeaseDir, in tests
+}
+
+// ErrLocked is returned by Open when another server has the lease directory.
+var ErrLocked = errors.New("lease directory is in use by another server")
+
+// ErrNoInterface is for an interface that the server does not have.
+var ErrNoInterface = errors.New("interface is not served")
+
+// Server serves DHCP on one or more interfaces.
+type Server struct {
+	opts  Options
+	ports []*port
+	lock  *os.File
+	store *store
+
+	mu      sync.Mutex // guards what follows; held while a batch is decided, never while something is waited for
+	table   *Table
+	silent  []string // why, by port; empty is not silent
+	probes  map[ip4]*probe
+	pending batch
+	kick    chan struct{}   // tells the committer that pending is not empty
+	probing []chan struct{} // tells, by port, that a probe was started
+
+	eventMu sync.Mutex // orders the calls of Options.Events
+	group   sync.WaitGroup
+}
+
+// Open checks the configuration, loads the leases and opens the sockets. When it returns, the server listens: what
+// arrives from now on is answered as soon as Serve runs. The caller must call Serve or Close. Mistakes in the
+// configuration are ConfigErrors, joined.
+func Open(cfg Config, opts Options) (s *Server, err error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	s = &Server{opts: opts, probes: map[ip4]*probe{}, kick: make(chan struct{}, 1)}
+	if s.table, err = NewTable(cfg); err != nil {
+		return nil, fmt.Errorf("check DHCP configuration: %w", err)
+	}
+	s.silent = make([]string, len(cfg.Interfaces))
+	for range cfg.Interfaces {
+		s.probing = append(s.probing, make(chan struct{}, 1))
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+			s = nil
+		}
+	}()
+	if s.opts.disk == nil {
+		if s.lock, err = lockDirectory(opts.LeaseDir); err != nil {
+			return s, err
+		}
+		s.opts.disk = directory(opts.LeaseDir)
+	}
+	var damage string
+	if s.store, damage, err = openStore(s.opts.disk, s.table); err != nil {
+		return s, err
+	}
+	if damage != "" {
+		s.alarm(DecisionNote, ReasonStoreDamaged, damage)
+	}
+	s.ports, err = openPorts(cfg.Interfaces, opts.NetNS, !cfg.NoProbe)
+	return s, err
+}
+
+// Serve answers until ctx is done, which is a clean end (nil), or until it cannot go on. It closes the server.
+func (s *Server) Serve(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	errs := make(chan error, 2*len(s.ports))
+	for i, p := range s.ports {
+		s.group.Go(func() { errs <- s.listen(i, p) })
+		if p.arp != nil {
+			s.group.Go(func() { errs <- s.listenARP(i, p) })
+			s.group.Go(func() { s.watchProbes(i, p, ctx.Done()) })
+		}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.commit(ctx)
+	}()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-errs:
+		stop()
+	}
+	// Deadlines wake the listeners; the sockets stay open until nobody uses them.
+	for _, p := range s.ports {
+		err = errors.Join(err, p.wake())
+	}
+	s.group.Wait()
+	<-done
+	return errors.Join(err, s.Close())
+}
+
+// Close releases the sockets and the lease directory. It is for a server that Serve was never called on.
+func (s *Server) Close() error {
+	var errs []error
+	for _, p := range s.ports {
+		errs = append(errs, p.close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	s.ports, s.store, s.lock = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// Leases returns what the server knows of every address now, ordered by address.
+func (s *Server) Leases() []Lease {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.table.Leases(s.opts.Now())
+}
+
+// Silence stops answering on an interface at once; the messages that still come are events with ReasonSilenced. An
+// unknown interface is an error.
+func (s *Server) Silence(iface, why string) error {
+	if why == "" {
+		why = "by order"
+	}
+	return s.setSilent(iface, why, ReasonSilenced)
+}
+
+// Unsilence serves the interface again.
+func (s *Server) Unsilence(iface string) error { return s.setSilent(iface, "", ReasonUnsilenced) }
+
+func (s *Server) setSilent(iface, why string, reason Reason) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.table.links {
+		if s.table.links[i].name != iface {
+			continue
+		}
+		if s.silent[i] != why {
+			s.silent[i] = why
+			s.emit(Event{
+				Time: s.opts.Now(), Interface: iface, Direction: Internal, Decision: DecisionNote, Reason: reason,
+				Detail: why,
+			})
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: %q", ErrNoInterface, iface)
+}
+
+// listen handles what arrives on one interface until the socket is closed or its deadline passes.
+func (s *Server) listen(i int, p *port) error {
+	in, w := newInbox(), newWorker(s, i, p)
+	for {
+		n, err := in.receive(p.rawIO)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
+			return nil
+		case errors.Is(err, unix.ENETDOWN):
+			// The interface was set down. The kernel tells once, and delivers again when it is up.
+			s.opts.Log.Warn("interface is down", "iface", p.name)
+			continue
+		case err != nil:
+			return fmt.Errorf("receive DHCP on %q: %w", p.name, err)
+		}
+		w.batch(in, n)
+	}
+}
+
+// emit hands an event on. Its time is set if it has none.
+func (s *Server) emit(events ...Event) {
+	s.eventMu.Lock()
+	defer s.eventMu.Unlock()
+	debug := s.opts.Log.Enabled(context.Background(), slog.LevelDebug)
+	for _, e := range events {
+		if e.Time.IsZero() {
+			e.Time = s.opts.Now()
+		}
+		if debug {
+			s.opts.Log.Debug("dhcp event", "iface", e.Interface, "type", e.Type.String(), "mac", e.MAC.String(),
+				"decision", e.Decision.String(), "reason", string(e.Reason), "text", e.Text())
+		}
+		if s.opts.Events != nil {
+			s.opts.Events(e)
+		}
+	}
+}
+
+// alarm tells of something that is not about one message.
+func (s *Server) alarm(d Decision, why Reason, detail string) {
+	e := Event{Direction: Internal, Decision: d, Reason: why, Detail: detail}
+	s.opts.Log.Warn("dhcp lease store", "reason", string(why), "detail", detail)
+	s.emit(e)
+}

@@ -1,0 +1,243 @@
+package dhcp
+
+import (
+	"errors"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// outgoing is a reply on its way.
+type outgoing struct {
+	port   *port
+	to     Destination
+	sent   Event
+	packet []byte // the IP packet, or the UDP payload when the kernel routes it
+	buf    *[packetSize]byte
+}
+
+// buffers are the memory of replies between their making and their leaving.
+var buffers = sync.Pool{New: func() any { return new([packetSize]byte) }}
+
+// worker handles the batches of one interface.
+type worker struct {
+	s     *Server
+	index int
+	port  *port
+	m     Message
+	ready []outgoing // replies that need no commit
+	asks  []ip4      // addresses to be probed
+	out   *transmitter
+	evs   []Event
+}
+
+func newWorker(s *Server, index int, p *port) *worker {
+	return &worker{s: s, index: index, port: p, out: newTransmitter(s)}
+}
+
+// batch decides on everything that was received together. Leases of one batch share one fdatasync.
+func (w *worker) batch(in *inbox, n int) {
+	w.turn(func() {
+		silent := w.silent()
+		for i := range n {
+			w.packet(in, i, silent)
+		}
+	})
+}
+
+// turn decides under the lock, and then, without it, sends what may leave at once and gives the rest to the
+// committer.
+func (w *worker) turn(decide func()) {
+	s := w.s
+	w.ready, w.evs = w.ready[:0], w.evs[:0]
+	s.mu.Lock()
+	decide()
+	commit := !s.pending.empty()
+	s.mu.Unlock()
+	if commit {
+		s.wakeCommitter()
+	}
+	if len(w.evs) > 0 {
+		s.emit(w.evs...)
+	}
+	if len(w.asks) > 0 {
+		w.ask()
+		select {
+		case s.probing[w.index] <- struct{}{}:
+		default:
+		}
+	}
+	w.out.send(w.ready)
+}
+
+// silent returns why the interface must not answer, or nothing.
+func (w *worker) silent() string {
+	if why := w.s.silent[w.index]; why != "" {
+		return why
+	}
+	if w.s.opts.Guard != nil {
+		if err := w.s.opts.Guard(w.port.name); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
+}
+
+// packet handles one packet of a batch.
+func (w *worker) packet(in *inbox, i int, silent string) {
+	b, whole := in.packet(i)
+	from, index := in.sender(i)
+	aux := in.aux(i)
+	if index != w.port.index || aux.status&unix.TP_STATUS_VLAN_VALID != 0 && aux.vlanTCI&0xfff != 0 {
+		return // another VLAN's
+	}
+	d, err := parsePacket(b, aux.status&unix.TP_STATUS_CSUMNOTREADY != 0)
+	if err == nil && !w.forServer(toIP4(d.dst)) || errors.Is(err, errNotForUs) {
+		return
+	}
+	if err == nil && !whole {
+		err = errTruncated
+	}
+	if err == nil {
+		err = w.m.Parse(d.payload)
+	} else {
+		w.m.reset()
+	}
+	switch {
+	case err != nil:
+		w.refuse(from, err)
+	case silent != "":
+		w.ignore(ReasonSilenced, silent)
+	default:
+		w.handle(Inbound{Link: w.index, Src: d.src, Dst: d.dst, Message: &w.m}, d.payload)
+	}
+}
+
+// forServer tells whether a packet's destination is the server: one of its addresses, or a broadcast. The frame of
+// a router's machine also carries what is only passing through.
+func (w *worker) forServer(dst ip4) bool {
+	l := &w.s.table.links[w.index]
+	return dst == broadcastIP || w.s.table.isServer(dst) || l.sub != nil && dst == l.sub.last
+}
+
+// refuse tells of what is no DHCP message.
+func (w *worker) refuse(from HWAddr, err error) {
+	e := Event{
+		Time: w.s.opts.Now(), Interface: w.port.name, Direction: In, Decision: DecisionIgnore,
+		Reason: ReasonMalformed, Detail: err.Error(), XID: w.m.XID, MAC: w.m.CHAddr, Type: w.m.Type,
+	}
+	if errors.Is(err, errBadChecksum) {
+		e.Reason = ReasonBadChecksum
+	}
+	if e.MAC.IsZero() {
+		e.MAC = from
+	}
+	w.evs = append(w.evs, e)
+}
+
+// ignore tells of a message that was not even looked at.
+func (w *worker) ignore(why Reason, detail string) {
+	x := exchange{t: w.s.table, at: w.s.opts.Now(), m: &w.m, link: &w.s.table.links[w.index]}
+	e := x.event(DecisionIgnore, why)
+	e.Address, e.Detail = x.about(), detail
+	w.evs = append(w.evs, e)
+}
+
+// handle puts one message to the table and sorts what comes out. The caller holds the lock.
+func (w *worker) handle(in Inbound, payload []byte) {
+	s := w.s
+	now := s.opts.Now()
+	reply, events := Handle(now, s.table, in)
+	w.evs = append(w.evs, events...)
+	s.pending.records = s.table.encode(s.pending.records)
+	if reply.Probe.IsValid() {
+		if !s.startProbe(w, now, reply.Probe, payload, in) {
+			w.ignore(ReasonOverloaded, "")
+		}
+		return
+	}
+	if reply.Type == 0 {
+		return
+	}
+	o := w.pack(reply)
+	if reply.Commit {
+		s.pending.replies = append(s.pending.replies, o)
+	} else {
+		w.ready = append(w.ready, o)
+	}
+}
+
+// pack copies a reply out of the table's memory.
+func (w *worker) pack(r Reply) outgoing {
+	buf := buffers.Get().(*[packetSize]byte) //nolint:errcheck // the pool holds nothing else
+	o := outgoing{port: w.port, to: r.To, sent: r.Sent, buf: buf}
+	if r.To.Link.IsZero() {
+		o.packet = append(buf[:0], r.Payload...)
+	} else {
+		o.packet = appendPacket(buf[:0], w.port.addr, toIP4(r.To.IP), r.To.Port, r.Payload)
+	}
+	return o
+}
+
+// transmitter sends replies. Each goroutine has its own.
+type transmitter struct {
+	s   *Server
+	out *outbox
+	evs []Event
+}
+
+func newTransmitter(s *Server) *transmitter { return &transmitter{s: s, out: &outbox{}} }
+
+// send sends replies in their order, in as few system calls as can be, and tells of each.
+func (t *transmitter) send(replies []outgoing) {
+	now := t.s.opts.Now()
+	t.evs = t.evs[:0]
+	for i := range replies {
+		replies[i].sent.Time = now
+	}
+	for start := 0; start < len(replies); {
+		o := &replies[start]
+		if o.to.Link.IsZero() {
+			if err := o.port.sendRouted(o.to, o.packet); err != nil {
+				o.fail(ReasonSendError, err.Error())
+			}
+			start++
+			continue
+		}
+		end := start
+		for end < len(replies) && !t.out.full() && replies[end].port == o.port && !replies[end].to.Link.IsZero() {
+			t.out.add(o.port.index, replies[end].to.Link, replies[end].packet)
+			end++
+		}
+		t.out.flush(o.port.rawIO, func(i int, err error) { replies[start+i].fail(ReasonSendError, err.Error()) })
+		start = end
+	}
+	t.done(replies)
+}
+
+// done tells of the replies and gives their memory back.
+func (t *transmitter) done(replies []outgoing) {
+	for i := range replies {
+		t.evs = append(t.evs, replies[i].sent)
+		buffers.Put(replies[i].buf)
+		replies[i] = outgoing{}
+	}
+	if len(t.evs) > 0 {
+		t.s.emit(t.evs...)
+	}
+}
+
+// hold tells of replies that will not be sent.
+func (t *transmitter) hold(replies []outgoing, why Reason, detail string) {
+	t.evs = t.evs[:0]
+	now := t.s.opts.Now()
+	for i := range replies {
+		replies[i].sent.Time = now
+		replies[i].fail(why, detail)
+	}
+	t.done(replies)
+}
+
+func (o *outgoing) fail(why Reason, detail string) {
+	o.sent.Decision, o.sent.Reason, o.sent.Detail = DecisionNotSent, why, detail
+}

@@ -1,0 +1,4 @@
+package cliui
+
+// Frame is the bytes of one redrawing, for tests that play a terminal.
+var Frame = frame

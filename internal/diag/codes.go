@@ -1,0 +1,207 @@
+package diag
+
+// The command line (KL001–KL009).
+const (
+	Usage             Code = "KL001" // the command line is wrong
+	UnknownCommand    Code = "KL002" // no such command
+	Internal          Code = "KL003" // a mistake in kvmlab itself
+	FileUnreadable    Code = "KL004" // a named file cannot be read
+	UnknownScenario   Code = "KL005" // no such built-in lab
+	UnknownTopic      Code = "KL006" // nothing to explain under that name
+	BadFlag           Code = "KL007" // a flag's value is not one that it takes
+	NeedsConfirmation Code = "KL008" // the answer to "sure?" cannot be asked for
+)
+
+// The lab file as text (KL010–KL029).
+const (
+	Syntax          Code = "KL010" // not YAML
+	TabIndent       Code = "KL011" // indented with a tab
+	NotUTF8         Code = "KL012" // bytes that are no UTF-8
+	EmptyFile       Code = "KL013" // nothing in it
+	ManyDocuments   Code = "KL014" // a second document after ---
+	TooLarge        Code = "KL015" // beyond a limit of size, depth or number
+	UnknownKey      Code = "KL016" // a key that means nothing here
+	DuplicateKey    Code = "KL017" // one key twice in a mapping
+	WrongType       Code = "KL018" // a list where a word belongs, and so on
+	MissingKey      Code = "KL019" // a key that must be there
+	MergeKey        Code = "KL020" // "<<" is not supported
+	AliasLoop       Code = "KL021" // an alias inside what it stands for
+	ControlChar     Code = "KL022" // an unprintable character
+	BadVersion      Code = "KL023" // not a version of the format that we know
+	NotOneOf        Code = "KL024" // not one of the words allowed
+	NothingInLab    Code = "KL025" // neither bridge nor guest
+	ScalarNotPlain  Code = "KL026" // a number or text that cannot be taken as meant
+	LabFileNotFound Code = "KL027" // the lab file is not there
+)
+
+// Names in the lab file (KL030–KL040).
+const (
+	BadLabName    Code = "KL030" // not usable in paths, namespaces and libvirt
+	LinkNameLong  Code = "KL031" // more than the kernel's 15 bytes
+	BadLinkName   Code = "KL032" // characters or words that no link may have
+	BadGuestName  Code = "KL033" // no valid hostname
+	DuplicateName Code = "KL034" // two of a kind with one name
+	BridgeTapName Code = "KL035" // a bridge and a tap with one name
+	TapTwice      Code = "KL036" // two NICs on one tap
+	UnknownBridge Code = "KL037" // a NIC on a bridge that the file does not have
+	BadImageName  Code = "KL038" // no name of an image
+)
+
+// Addresses of bridges (KL041–KL054).
+const (
+	OutsideSubnet   Code = "KL041" // an address that is not in the bridge's subnet
+	BadAddress      Code = "KL042" // not an IPv4 address
+	NoPrefixLength  Code = "KL043" // a bridge's address without its /24
+	HostBitsZero    Code = "KL044" // the bridge would have the network's or broadcast address
+	BridgesOverlap  Code = "KL045" // the subnets of two bridges overlap
+	BadPrefixLength Code = "KL046" // a subnet too small or too large to use
+	ReservedSubnet  Code = "KL047" // loopback, multicast and so on
+	PublicSubnet    Code = "KL048" // warning: addresses that belong to somebody
+	NATWithoutAddr  Code = "KL049" // internet: nat on a bridge without an address
+	UnusableAddress Code = "KL050" // an address that no host can have
+)
+
+// DHCP in the lab file (KL055–KL074).
+const (
+	BadRange           Code = "KL055" // not "first-last"
+	RangeReversed      Code = "KL056" // the last address is before the first
+	RangeLeavesSubnet  Code = "KL057" // an end of the range is outside the subnet
+	RangeHoldsBridge   Code = "KL058" // the bridge's address would be lent
+	RangeHoldsEdge     Code = "KL059" // the network's or broadcast address would be lent
+	RangesOverlap      Code = "KL060" // two ranges share addresses
+	DHCPWithoutAddress Code = "KL061" // DHCP on a bare switch
+	DHCPWithoutRange   Code = "KL062" // nothing to lend
+	FewAddresses       Code = "KL063" // warning: more guests than addresses
+	BadDuration        Code = "KL064" // not a duration
+	LeaseTooShort      Code = "KL065" // below what clients accept
+	LeaseTooLong       Code = "KL066" // beyond option 51's 32 bits
+	ReservationGuest   Code = "KL068" // for a guest that is not there
+	ReservationTwice   Code = "KL069" // one address for two clients
+	ReservationAgain   Code = "KL070" // two addresses for one client
+	ReservationNoNIC   Code = "KL071" // for a guest with no NIC on the bridge
+	ReservationWho     Code = "KL072" // for neither or both of guest and MAC
+	UnknownOption      Code = "KL073" // no DHCP option of that name
+	OptionOwned        Code = "KL074" // an option that another key decides
+	BadOptionValue     Code = "KL075" // the value does not fit the option
+	DuplicateOption    Code = "KL076" // one option by name and by number
+	ReservationEdge    Code = "KL077" // the network's, broadcast or bridge's address
+)
+
+// Guests in the lab file (KL080–KL099).
+const (
+	BadMAC        Code = "KL080" // not a MAC address
+	MulticastMAC  Code = "KL081" // a group address
+	ZeroMAC       Code = "KL082" // 00:00:00:00:00:00
+	DuplicateMAC  Code = "KL083" // two NICs with one MAC
+	UniversalMAC  Code = "KL084" // warning: a maker's address, not a local one
+	BadSize       Code = "KL085" // not a size with a unit
+	MemorySmall   Code = "KL086" // too little to boot
+	MemoryLarge   Code = "KL087" // more than any host has
+	BadCPUs       Code = "KL088" // too few or too many
+	TooManyNICs   Code = "KL089" // more than the machine has slots for
+	GuestNoNIC    Code = "KL090" // warning: a guest that is connected to nothing
+	MACTaken      Code = "KL091" // a fixed MAC that is already on the host
+	NoFreeMAC     Code = "KL092" // no address could be drawn
+	SharedSegment Code = "KL094" // warning: two NICs of a guest on one bridge
+)
+
+// The host and doctor (KL100–KL129).
+const (
+	NotRoot            Code = "KL100" // networks and guests need root
+	NoTun              Code = "KL101" // /dev/net/tun is missing or closed
+	LibvirtUnreachable Code = "KL102" // no libvirt socket answers
+	LibvirtDenied      Code = "KL103" // the socket refuses this user
+	KVMMissing         Code = "KL104" // warning: no /dev/kvm
+	KVMClosed          Code = "KL105" // /dev/kvm is not open to QEMU's user
+	KVMBroken          Code = "KL106" // warning: KVM is there but runs no guest
+	NoMemory           Code = "KL107" // not enough memory for the guests
+	NoDisk             Code = "KL108" // not enough room on the disk
+	BridgeNetfilter    Code = "KL109" // a firewall swallows bridged frames
+	ForeignDHCP        Code = "KL110" // another DHCP server on the segment
+	MissingProgram     Code = "KL111" // a program that is not installed
+	AppArmor           Code = "KL112" // AppArmor forbids QEMU something
+	NetworkManager     Code = "KL113" // NetworkManager takes the bridge
+	LibvirtSlow        Code = "KL114" // a call took longer than its limit
+	HostNotReady       Code = "KL115" // the sum of doctor's findings
+	NoVirtlogd         Code = "KL116" // virtlogd does not run
+	LibvirtOld         Code = "KL117" // libvirt or QEMU older than supported
+	KernelFeature      Code = "KL118" // the kernel lacks something
+	StateDirUnwritable Code = "KL119" // a state directory cannot be used
+)
+
+// Links, names and addresses on the host (KL200–KL219).
+const (
+	ForeignLink      Code = "KL200" // a link of that name is not ours
+	KernelNameLong   Code = "KL201" // the kernel takes at most 15 bytes
+	SubnetOverlap    Code = "KL202" // the subnet is already on the host
+	NetworkDenied    Code = "KL203" // the kernel refuses this user
+	ForeignPort      Code = "KL204" // a port that is not the lab's on its bridge
+	LinkWrongKind    Code = "KL205" // ours by its mark, but not a bridge or tap
+	MACOnHost        Code = "KL206" // the MAC is already on the host
+	NetworkFailed    Code = "KL207" // a change to the network failed
+	ForeignNamespace Code = "KL208" // a namespace of that name is not ours
+	NotYetSupported  Code = "KL210" // asked for in the file, not built yet
+)
+
+// libvirt and guests (KL300–KL319).
+const (
+	ForeignDomain     Code = "KL300" // a domain of that name is not ours
+	GuestStartFailed  Code = "KL301" // libvirt or QEMU refused to start it
+	GuestNoLease      Code = "KL302" // no lease in time
+	NoSuchGuest       Code = "KL303" // the lab has no guest of that name
+	ConsoleBusy       Code = "KL304" // somebody else is on the console
+	GuestNotRunning   Code = "KL305" // it is off
+	GuestDefineFailed Code = "KL306" // libvirt refused the description
+	GuestDied         Code = "KL307" // it stopped by itself
+	GuestNoIdentity   Code = "KL308" // it never asked who it is
+	MachineFallback   Code = "KL309" // warning: q35 in place of microvm
+	AccelFallback     Code = "KL310" // warning: TCG in place of KVM
+	NoTerminal        Code = "KL311" // console needs a terminal
+	AccelUnusable     Code = "KL312" // --accel kvm, and KVM does not work
+	GuestStopFailed   Code = "KL313" // it could not be stopped or removed
+	GuestAmbiguous    Code = "KL314" // guests of that name in several labs
+)
+
+// Images (KL400–KL409).
+const (
+	NoImage          Code = "KL400" // not built or imported yet
+	ImageBuildFailed Code = "KL401" // the build stopped
+	ImageNoRoom      Code = "KL402" // no room for it
+	ImageDamaged     Code = "KL403" // not the bytes that were built
+	PackageFailed    Code = "KL404" // a package could not be had
+	UnknownRecipe    Code = "KL405" // nothing known to build under that name
+	ImageBusy        Code = "KL406" // somebody else is building it
+)
+
+// DHCP (KL500–KL509).
+const (
+	DHCPListen       Code = "KL500" // the server cannot listen
+	PoolExhausted    Code = "KL501" // warning: no address left
+	LeaseStore       Code = "KL502" // the lease store cannot be read
+	LeaseNotDurable  Code = "KL503" // a lease could not be made safe
+	DHCPSilent       Code = "KL504" // warning: silent because of a foreign port
+	LeaseStoreLocked Code = "KL505" // another server has the store open
+	DHCPInterface    Code = "KL506" // the interface has no address in the subnet
+	ClonedClient     Code = "KL507" // warning: two machines with one client identifier
+)
+
+// Lifecycle, supervisor and state (KL600–KL629).
+const (
+	LabBusy            Code = "KL600" // another command works on the lab
+	NoSuchLab          Code = "KL601" // no lab of that name is up
+	SupervisorDead     Code = "KL602" // the lab's supervisor does not run
+	StateUnreadable    Code = "KL603" // a state file is damaged
+	StateNewer         Code = "KL604" // written by a newer kvmlab
+	RolledBack         Code = "KL605" // up failed and was undone
+	Cancelled          Code = "KL606" // interrupted
+	RollbackIncomplete Code = "KL607" // something could not be undone
+	DownIncomplete     Code = "KL608" // something could not be removed
+	WhichLab           Code = "KL609" // several labs, none named
+	LabChanged         Code = "KL610" // the file differs from the lab that is up
+	SupervisorStart    Code = "KL611" // the supervisor did not come up
+	SupervisorVersion  Code = "KL612" // it is of another version
+	NoLabs             Code = "KL613" // no lab is up
+	StateWrite         Code = "KL614" // the state could not be written
+	SupervisorSilent   Code = "KL615" // it does not answer
+	LabDegraded        Code = "KL616" // warning: part of the lab is missing
+)

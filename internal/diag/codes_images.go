@@ -1,0 +1,66 @@
+package diag
+
+// imageEntries are KL400–KL409: guest images.
+var imageEntries = []Entry{
+	{
+		Code: NoImage, Exit: ExitHost, Args: []string{"image"},
+		Summary: `there is no image {{quote .image}} on this host yet`,
+		Hint:    `build it: sudo kvmlab image build {{.image}}`,
+		Explanation: `
+Guests boot from an image that is built once on each host and then used by
+every lab. For micro that takes well under a minute and needs the
+distribution's package archive; afterwards no network is needed. Images lie in
+/var/lib/kvmlab/images.`,
+	},
+	{
+		Code: ImageBuildFailed, Exit: ExitFailed, Args: []string{"image", "step"},
+		Summary: `the image {{quote .image}} could not be built: {{.step}}`,
+		Hint:    `mend the cause and run the same command again; nothing half-built is left behind`,
+		Explanation: `
+An image is put together beside the finished ones and takes its name only when
+it is complete, so a build that stops in the middle changes nothing: the
+previous image, if there was one, is still in use.`,
+	},
+	{
+		Code: ImageNoRoom, Exit: ExitHost, Args: []string{"path", "need", "have"},
+		Summary: `an image needs {{.need}} in {{.path}}, and {{.have}} is free`,
+		Hint:    `make room there, or move the state: KVMLAB_STATE_DIR=/another/disk`,
+		Explanation: `
+The room is checked before anything is downloaded or unpacked, so that the disk
+is not filled by a build that cannot end well.`,
+	},
+	{
+		Code: ImageDamaged, Exit: ExitHost, Args: []string{"image", "path"},
+		Summary: `the image {{quote .image}} is damaged: {{.path}} is not what was built`,
+		Hint:    `build it again: sudo kvmlab image build {{.image}} --force`,
+		Explanation: `
+The checksum of each file is noted when an image is built. This file no longer
+has it: it was changed, cut short by a full disk, or the disk is failing.`,
+	},
+	{
+		Code: PackageFailed, Exit: ExitFailed, Args: []string{"package"},
+		Summary: `the package {{.package}} could not be had`,
+		Hint:    `check the network and the archive: sudo apt update; apt-cache policy {{.package}}`,
+		Explanation: `
+The image is made from the distribution's own packages. apt could not download
+this one: no network, a proxy that must be set, an archive that was switched
+off, or package lists older than the archive (then "apt update" helps).`,
+	},
+	{
+		Code: UnknownRecipe, Exit: ExitUsage, Args: []string{"image", "known"},
+		Summary: `kvmlab does not know how to build an image {{quote .image}}`,
+		Hint:    `it can build: {{join .known}}`,
+		Explanation: `
+Only a few images are built by kvmlab itself. A disk image that you have as a
+file is brought in with "kvmlab image import".`,
+	},
+	{
+		Code: ImageBusy, Exit: ExitHost, Args: []string{"image"},
+		Summary: `somebody else is building the image {{quote .image}} right now`,
+		Hint:    `wait until it is done; then there is nothing left to do`,
+		Explanation: `
+Two builds of one image would write the same files. The second is refused while
+the first holds the lock; the lock goes away with its process, even if that is
+killed.`,
+	},
+}

@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/state"
+	"github.com/kvmlab/kvmlab/macgen"
+	"github.com/kvmlab/kvmlab/netsetup"
+	"github.com/kvmlab/kvmlab/vm"
+)
+
+// Network is one network namespace; *netsetup.Handle is one.
+type Network interface {
+	Links(ctx context.Context) ([]netsetup.Link, error)
+	Overlaps(ctx context.Context, prefix netip.Prefix, ignore ...string) ([]netsetup.Overlap, error)
+	EnsureBridge(ctx context.Context, b netsetup.Bridge) (changed bool, err error)
+	EnsureTap(ctx context.Context, t netsetup.Tap) (changed bool, err error)
+	RemoveLink(ctx context.Context, name string, owner netsetup.Owner) (removed bool, err error)
+}
+
+// Hypervisor is a libvirt daemon; *vm.Conn is one.
+type Hypervisor interface {
+	Domains(ctx context.Context) ([]vm.State, error)
+	Domain(ctx context.Context, name string) (vm.State, error)
+	Define(ctx context.Context, d vm.Domain) error
+	Start(ctx context.Context, name string) error
+	Destroy(ctx context.Context, name string) error
+	Undefine(ctx context.Context, name string) error
+}
+
+// Supervisor is the process beside a lab, seen from outside.
+type Supervisor interface {
+	Observe(ctx context.Context) (running bool, pid int, err error)
+	// Start is idempotent and returns when the supervisor serves the stored lab.
+	Start(ctx context.Context) error
+	// Stop returns when the supervisor is gone; it is no error when none runs.
+	Stop(ctx context.Context) error
+}
+
+// Image is what a guest boots.
+type Image struct {
+	Kernel, Initrd string // absolute paths that QEMU's user can reach
+	Cmdline        string
+	GuestAgent     bool
+}
+
+// Platform is how guests run on this host.
+type Platform struct {
+	Machine  vm.Machine
+	Accel    vm.Accel
+	TSCkHz   uint64
+	Emulator string // empty: libvirt's default
+}
+
+// TapOwner is the user who may open the taps without privileges, like `ip tuntap add … user ana`.
+type TapOwner struct {
+	UID, GID    int
+	User, Group string // their names, for the equivalent commands
+}
+
+// Config is what an Engine works with.
+type Config struct {
+	Dirs       state.Dirs
+	Network    Network
+	Hypervisor Hypervisor
+	Supervisor func(state.Lab) Supervisor
+	// Image and Platform are asked only when a guest has to be started, and before anything is changed.
+	Image    func(ctx context.Context, name string) (Image, error)
+	Platform func(ctx context.Context) (Platform, error)
+	TapOwner TapOwner
+	Log      *slog.Logger
+	Now      func() time.Time
+	// Sink gets an event for every step, one at a time. It must not block. Nil drops them.
+	Sink func(Event)
+	// AfterRecord is called when a journal record is durable, one call at a time within a command. For tests.
+	AfterRecord func(state.Record)
+	// Parallel is how many changes run at once; 0 is 8.
+	Parallel int
+	// Grace is how long a change in flight may go on after the caller gave up; 0 is 5 s. libvirt finishes what it was
+	// asked for even when nobody waits, and what is not known to be finished cannot be taken back reliably.
+	Grace time.Duration
+	// ChangeTimeout limits one change, UndoTimeout taking one back; 0 is 60 s.
+	ChangeTimeout, UndoTimeout time.Duration
+}
+
+// The defaults of Config.
+const (
+	defaultParallel = 8
+	defaultGrace    = 5 * time.Second
+	defaultTimeout  = time.Minute
+)
+
+// Engine brings labs up and down on one host. It may be used for several labs at once.
+type Engine struct {
+	cfg  Config
+	sink sync.Mutex // one event at a time
+}
+
+// New returns an engine. Nothing is opened or read before it is asked to do something.
+func New(cfg Config) *Engine {
+	if cfg.Parallel == 0 {
+		cfg.Parallel = defaultParallel
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = defaultGrace
+	}
+	if cfg.ChangeTimeout == 0 {
+		cfg.ChangeTimeout = defaultTimeout
+	}
+	if cfg.UndoTimeout == 0 {
+		cfg.UndoTimeout = defaultTimeout
+	}
+	return &Engine{cfg: cfg}
+}
+
+// Resolver fixes what is yet open in a lab. It is called under the lab's lock, with the lab as it was brought up
+// before (nil when it was not), whose MAC addresses are to be kept, and a function that tells which MAC addresses
+// the host already uses.
+type Resolver func(previous *lab.Lab, taken func(macgen.MAC) bool) (*lab.Lab, error)
+
+// Result is what Up or Down did.
+type Result struct {
+	Lab  *lab.Lab // nil for Down
+	Plan *Plan    // no changes: there was nothing to do
+	// Left are objects under the lab's names that Down did not touch, because they do not carry its mark.
+	Left []Drift
+}

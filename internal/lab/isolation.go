@@ -1,0 +1,87 @@
+package lab
+
+import "fmt"
+
+// Isolation says which network namespace a lab's links live in.
+type Isolation uint8
+
+// The isolations. The zero value is invalid.
+const (
+	_ Isolation = iota
+	// Host puts bridges and taps into the host's own namespace, where `ip link`
+	// shows them.
+	Host
+	// Netns gives the lab a namespace of its own, kvmlab-<lab>.
+	Netns
+)
+
+// String gives the word that the lab file uses.
+func (i Isolation) String() string {
+	switch i {
+	case Host:
+		return "host"
+	case Netns:
+		return "netns"
+	}
+	return fmt.Sprintf("isolation(%d)", uint8(i))
+}
+
+// MarshalText writes the lab file's word.
+func (i Isolation) MarshalText() ([]byte, error) { return word(i, Host, Netns) }
+
+// UnmarshalText reads the lab file's word.
+func (i *Isolation) UnmarshalText(text []byte) error { return fromWord(i, text, Host, Netns) }
+
+// Internet says whether guests on a bridge get a way out of the lab.
+type Internet uint8
+
+// The ways out. The zero value is invalid.
+const (
+	_ Internet = iota
+	// NoInternet keeps all traffic on the bridge.
+	NoInternet
+	// NAT forwards and masquerades to the host's own networks.
+	NAT
+)
+
+// String gives the word that the lab file uses.
+func (i Internet) String() string {
+	switch i {
+	case NoInternet:
+		return "none"
+	case NAT:
+		return "nat"
+	}
+	return fmt.Sprintf("internet(%d)", uint8(i))
+}
+
+// MarshalText writes the lab file's word.
+func (i Internet) MarshalText() ([]byte, error) { return word(i, NoInternet, NAT) }
+
+// UnmarshalText reads the lab file's word.
+func (i *Internet) UnmarshalText(text []byte) error { return fromWord(i, text, NoInternet, NAT) }
+
+// enum is a closed set of words.
+type enum interface {
+	comparable
+	fmt.Stringer
+}
+
+func word[E enum](e E, valid ...E) ([]byte, error) {
+	for _, v := range valid {
+		if v == e {
+			return []byte(e.String()), nil
+		}
+	}
+	return nil, fmt.Errorf("write %v: not a valid value", e)
+}
+
+func fromWord[E enum](e *E, text []byte, valid ...E) error {
+	for _, v := range valid {
+		if v.String() == string(text) {
+			*e = v
+			return nil
+		}
+	}
+	return fmt.Errorf("read %q: not one of %v", text, valid)
+}

@@ -1,0 +1,207 @@
+// Package lab turns a lab file into the description of a lab that the rest of
+// kvmlab works from. [Parse] reads YAML into a [Spec], in which every value
+// knows its line and column, and reports all mistakes at once; [Resolve] fixes
+// every name, MAC address and default and gives the [Lab], which is stored as
+// lab.json and never changes while the lab is up.
+//
+// The package is pure: no files, no clock, no network; randomness is passed in.
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/kvmlab/kvmlab/macgen"
+)
+
+// Version is the format version of lab files and of lab.json.
+const Version = 1
+
+// Lab is a resolved lab: nothing in it is left to be decided.
+type Lab struct {
+	Version   int       `json:"version"`
+	Name      string    `json:"name"`
+	Isolation Isolation `json:"isolation"`
+	Bridges   []Bridge  `json:"bridges"`
+	Guests    []Guest   `json:"guests"`
+}
+
+// Bridge is one Ethernet segment.
+type Bridge struct {
+	// Name is the link's name, at most 15 bytes (IFNAMSIZ less its NUL).
+	Name string `json:"name"`
+	// Address is the host's address on the bridge with the subnet's length. The
+	// zero Prefix makes a bare switch: the host has no address on it.
+	Address  netip.Prefix `json:"address,omitzero"`
+	Internet Internet     `json:"internet"`
+	// DHCP is nil when kvmlab serves no DHCP here.
+	DHCP *DHCP `json:"dhcp,omitempty"`
+}
+
+// DHCP is what the embedded server hands out on a bridge.
+type DHCP struct {
+	// Ranges are the pools, in the order written; they never overlap and never
+	// hold the bridge's own, the network's or the broadcast address.
+	Ranges []Range
+	// Lease is how long an address is lent, in whole seconds (option 51).
+	Lease time.Duration
+	// DNS are the resolvers (option 6); by default the bridge's address.
+	DNS []netip.Addr
+	// Router is the default gateway (option 3); by default the bridge's address,
+	// and the zero Addr when the file says `router: none`.
+	Router       netip.Addr
+	Reservations []Reservation
+	Options      []Option
+}
+
+// Range is a closed interval of addresses.
+type Range struct {
+	First netip.Addr `json:"first"`
+	Last  netip.Addr `json:"last"`
+}
+
+// Reservation keeps an address for one client.
+type Reservation struct {
+	// Guest is the guest it is for, or "" when the file named only a MAC.
+	Guest string `json:"guest,omitempty"`
+	// MAC is the client's hardware address: that of the guest's first NIC on the
+	// bridge, or the one that the file named.
+	MAC     macgen.MAC `json:"mac"`
+	Address netip.Addr `json:"address"`
+}
+
+// Option is a DHCP option that every client of the bridge gets when it asks.
+type Option struct {
+	// Name is the option's name as in the lab file; "" when written by number.
+	Name string `json:"name,omitempty"`
+	// Code is the option's number (RFC 2132 and later), always set.
+	Code uint8 `json:"code"`
+	// Value is the text from the file; the values of a list are joined by ",".
+	// An option written by number has its bytes in hexadecimal, two digits each.
+	Value string `json:"value"`
+}
+
+// Guest is one virtual machine.
+type Guest struct {
+	// Name is the hostname, unique in the lab.
+	Name   string `json:"name"`
+	Image  string `json:"image"`
+	Memory Size   `json:"memory"`
+	CPUs   int    `json:"cpus"`
+	// UUID is derived from the names of lab and guest ([GuestUUID]).
+	UUID uuid.UUID `json:"uuid"`
+	// NICs are eth0, eth1 … in order.
+	NICs []NIC `json:"nics"`
+}
+
+// NIC is one network card of a guest and the tap behind it.
+type NIC struct {
+	// Name is the interface's name inside the guest.
+	Name   string     `json:"name"`
+	Bridge string     `json:"bridge"`
+	Tap    string     `json:"tap"`
+	MAC    macgen.MAC `json:"mac"`
+}
+
+// Guest finds a guest by name.
+func (l *Lab) Guest(name string) (*Guest, bool) {
+	for i := range l.Guests {
+		if l.Guests[i].Name == name {
+			return &l.Guests[i], true
+		}
+	}
+	return nil, false
+}
+
+// Bridge finds a bridge by name.
+func (l *Lab) Bridge(name string) (*Bridge, bool) {
+	for i := range l.Bridges {
+		if l.Bridges[i].Name == name {
+			return &l.Bridges[i], true
+		}
+	}
+	return nil, false
+}
+
+// DomainName is the libvirt domain's name of a guest: "<lab>-<guest>".
+func (l *Lab) DomainName(guest string) string { return l.Name + "-" + guest }
+
+// GuestUUID is the domain's UUID: version 5 (RFC 9562) in kvmlab's namespace
+// over "<lab>/<guest>". The same names give the same UUID on every host, so a
+// lab's domains are recognised after its state is lost.
+func GuestUUID(lab, guest string) uuid.UUID {
+	namespace := uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://kvmlab.org/lab"))
+	return uuid.NewSHA1(namespace, []byte(lab+"/"+guest))
+}
+
+// Contains reports whether a lies in r, ends included.
+func (r Range) Contains(a netip.Addr) bool {
+	return r.First.Compare(a) <= 0 && a.Compare(r.Last) <= 0
+}
+
+// Count is how many addresses r holds.
+func (r Range) Count() int {
+	return int(addrNumber(r.Last)) - int(addrNumber(r.First)) + 1
+}
+
+// String writes r as a lab file does: "192.168.1.2-192.168.1.10".
+func (r Range) String() string {
+	if r.First == r.Last {
+		return r.First.String()
+	}
+	return r.First.String() + "-" + r.Last.String()
+}
+
+// dhcpJSON is DHCP as stored: the lease as text ("10m0s"), because a number of
+// nanoseconds is nothing that a person can check.
+type dhcpJSON struct {
+	Ranges       []Range       `json:"ranges"`
+	Lease        string        `json:"lease"`
+	DNS          []netip.Addr  `json:"dns"`
+	Router       netip.Addr    `json:"router"`
+	Reservations []Reservation `json:"reservations"`
+	Options      []Option      `json:"options"`
+}
+
+// MarshalJSON writes the lease as text and no list as null.
+func (d DHCP) MarshalJSON() ([]byte, error) {
+	return json.Marshal(dhcpJSON{
+		Ranges: notNil(d.Ranges), Lease: d.Lease.String(), DNS: notNil(d.DNS), Router: d.Router,
+		Reservations: notNil(d.Reservations), Options: notNil(d.Options),
+	})
+}
+
+// UnmarshalJSON is the inverse of MarshalJSON.
+func (d *DHCP) UnmarshalJSON(data []byte) error {
+	var in dhcpJSON
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	lease, err := time.ParseDuration(in.Lease)
+	if err != nil {
+		return fmt.Errorf("read lease time: %w", err)
+	}
+	*d = DHCP{
+		Ranges: in.Ranges, Lease: lease, DNS: in.DNS, Router: in.Router,
+		Reservations: in.Reservations, Options: in.Options,
+	}
+	return nil
+}
+
+// notNil makes an absent list an empty one: [] in JSON, never null.
+func notNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+// addrNumber is an IPv4 address as a number, for distances.
+func addrNumber(a netip.Addr) uint32 {
+	b := a.As4()
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+}

@@ -1,0 +1,222 @@
+package lab
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/macgen"
+)
+
+// DefaultLease is the lease time when the lab file does not say.
+const DefaultLease = 10 * time.Minute
+
+// ResolveOptions are what the lab file leaves to the moment of `up`.
+type ResolveOptions struct {
+	// Previous is the lab as it was resolved before, or nil. MAC addresses that
+	// were drawn for a guest's card then are kept, so that leases stay valid.
+	Previous *Lab
+	// Random gives the bytes of new MAC addresses: crypto/rand.Reader.
+	Random io.Reader
+	// Taken tells which MAC addresses the host has in use outside this lab; nil
+	// means none. It is not asked about addresses that Previous has for the same
+	// card.
+	Taken func(macgen.MAC) bool
+	// Name replaces the lab's name from the file, unless it is empty.
+	Name string
+	// Isolation replaces the lab's isolation from the file, unless it is zero.
+	Isolation Isolation
+}
+
+// Resolve decides everything that the lab file leaves open. It is deterministic
+// but for the MAC addresses drawn from Random. The error is a [diag.List]: the
+// new name is not one ([diag.BadLabName]), a MAC address that the file fixes is
+// in use ([diag.MACTaken]), or none could be drawn ([diag.NoFreeMAC]).
+func Resolve(spec *Spec, opts ResolveOptions) (*Lab, error) {
+	l := &Lab{
+		Version:   Version,
+		Name:      spec.Name.Value,
+		Isolation: spec.Isolation.Or(Host),
+		Bridges:   make([]Bridge, 0, len(spec.Bridges)),
+		Guests:    make([]Guest, 0, len(spec.Guests)),
+	}
+	if opts.Isolation != 0 {
+		l.Isolation = opts.Isolation
+	}
+	if opts.Name != "" {
+		if d := badLabName(opts.Name); d != nil {
+			return nil, diag.List{d}
+		}
+		l.Name = opts.Name
+	}
+	for _, g := range spec.Guests {
+		l.Guests = append(l.Guests, newGuest(l.Name, g))
+	}
+	nameTaps(spec, l)
+	problems := giveMACs(spec, l, opts)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	for _, b := range spec.Bridges {
+		l.Bridges = append(l.Bridges, newBridge(b, l))
+	}
+	return l, nil
+}
+
+// newGuest fills in everything but taps and MAC addresses.
+func newGuest(lab string, g GuestSpec) Guest {
+	image := g.Image.Or(DefaultImage)
+	_, usual := memoryNeeds(image)
+	guest := Guest{
+		Name:   g.Name.Value,
+		Image:  image,
+		Memory: g.Memory.Or(usual),
+		CPUs:   g.CPUs.Or(1),
+		UUID:   GuestUUID(lab, g.Name.Value),
+		NICs:   make([]NIC, len(g.NICs)),
+	}
+	for i, nic := range g.NICs {
+		guest.NICs[i] = NIC{Name: nicName(i), Bridge: nic.Bridge.Value, Tap: nic.Tap.Value, MAC: nic.MAC.Value}
+	}
+	return guest
+}
+
+// nameTaps gives tap1, tap2 … in order to the cards that name no tap, leaving
+// out the names that the file uses for links.
+func nameTaps(spec *Spec, l *Lab) {
+	used := make(map[string]bool)
+	for _, b := range spec.Bridges {
+		used[b.Name.Value] = true
+	}
+	for _, g := range spec.Guests {
+		for _, nic := range g.NICs {
+			used[nic.Tap.Value] = true
+		}
+	}
+	next := 1
+	for g := range l.Guests {
+		for i := range l.Guests[g].NICs {
+			nic := &l.Guests[g].NICs[i]
+			for nic.Tap == "" {
+				if name := fmt.Sprintf("tap%d", next); !used[name] {
+					nic.Tap = name
+				}
+				next++
+			}
+		}
+	}
+}
+
+// giveMACs fills the MAC addresses that the file leaves to kvmlab: first those
+// kept from before, then new ones that nobody has.
+func giveMACs(spec *Spec, l *Lab, opts ResolveOptions) diag.List {
+	var problems diag.List
+	taken := func(mac macgen.MAC) bool { return opts.Taken != nil && opts.Taken(mac) }
+	mine := make(map[macgen.MAC]bool)
+	for g, guest := range l.Guests {
+		for i, nic := range guest.NICs {
+			if nic.MAC.IsZero() {
+				continue
+			}
+			mine[nic.MAC] = true
+			if kept := previousMAC(opts.Previous, guest.Name, nic.Name); kept != nic.MAC && taken(nic.MAC) {
+				problems.Add(diag.New(diag.MACTaken, diag.Args{"mac": nic.MAC, "guest": guest.Name, "nic": nic.Name}).
+					At(spec.Guests[g].NICs[i].MAC.Pos))
+			}
+		}
+	}
+	each := func(give func(guest string, nic *NIC)) {
+		for g := range l.Guests {
+			for i := range l.Guests[g].NICs {
+				if nic := &l.Guests[g].NICs[i]; nic.MAC.IsZero() {
+					give(l.Guests[g].Name, nic)
+				}
+			}
+		}
+	}
+	each(func(guest string, nic *NIC) {
+		if kept := previousMAC(opts.Previous, guest, nic.Name); !mine[kept] && macgen.ValidateStation(kept) == nil {
+			nic.MAC = kept
+			mine[kept] = true
+		}
+	})
+	each(func(guest string, nic *NIC) {
+		mac, err := macgen.Random(opts.Random, func(m macgen.MAC) bool { return mine[m] || taken(m) })
+		if err != nil {
+			problems.Add(diag.New(diag.NoFreeMAC, diag.Args{"guest": guest, "nic": nic.Name}).Wrap(err))
+			return
+		}
+		nic.MAC = mac
+		mine[mac] = true
+	})
+	return problems
+}
+
+// previousMAC is the address that a card had before, or zero.
+func previousMAC(previous *Lab, guest, nic string) macgen.MAC {
+	if previous == nil {
+		return macgen.MAC{}
+	}
+	g, ok := previous.Guest(guest)
+	if !ok {
+		return macgen.MAC{}
+	}
+	for _, n := range g.NICs {
+		if n.Name == nic {
+			return n.MAC
+		}
+	}
+	return macgen.MAC{}
+}
+
+func newBridge(b BridgeSpec, l *Lab) Bridge {
+	bridge := Bridge{Name: b.Name.Value, Address: b.Address.Value, Internet: b.Internet.Or(NoInternet)}
+	if b.DHCP == nil {
+		return bridge
+	}
+	own := b.Address.Value.Addr()
+	dhcp := &DHCP{
+		Ranges:       values(b.DHCP.Ranges),
+		Lease:        b.DHCP.Lease.Or(DefaultLease),
+		DNS:          values(b.DHCP.DNS),
+		Router:       b.DHCP.Router.Or(own),
+		Reservations: []Reservation{},
+		Options:      []Option{},
+	}
+	if !b.DHCP.DNSSet {
+		dhcp.DNS = []netip.Addr{own}
+	}
+	for _, r := range b.DHCP.Reservations {
+		dhcp.Reservations = append(dhcp.Reservations, Reservation{
+			Guest: r.Guest.Value, MAC: reservedMAC(l, b.Name.Value, r), Address: r.Address.Value,
+		})
+	}
+	for _, o := range b.DHCP.Options {
+		dhcp.Options = append(dhcp.Options, o.Option)
+	}
+	bridge.DHCP = dhcp
+	return bridge
+}
+
+// reservedMAC is the address of the guest's first card on the bridge, or the one
+// that the file gives.
+func reservedMAC(l *Lab, bridge string, r ReservationSpec) macgen.MAC {
+	if g, ok := l.Guest(r.Guest.Value); ok {
+		for _, nic := range g.NICs {
+			if nic.Bridge == bridge {
+				return nic.MAC
+			}
+		}
+	}
+	return r.MAC.Value
+}
+
+func values[T any](fields []Field[T]) []T {
+	all := make([]T, len(fields))
+	for i, f := range fields {
+		all[i] = f.Value
+	}
+	return all
+}

@@ -1,0 +1,189 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Where state is kept when the environment does not say, and the variables that say it.
+const (
+	DefaultRunDir   = "/run/kvmlab"
+	DefaultStateDir = "/var/lib/kvmlab"
+	EnvRunDir       = "KVMLAB_RUN_DIR"
+	EnvStateDir     = "KVMLAB_STATE_DIR"
+)
+
+// The names of the files and folders. This file is the only one that knows them.
+const (
+	labsName             = "labs"
+	imagesName           = "images"
+	accelName            = "accel.json"
+	lockName             = "lock"
+	supervisorLockName   = "supervisor.lock"
+	supervisorSocketName = "supervisor.sock"
+	labFileName          = "lab.json"
+	journalName          = "journal.jsonl"
+	supervisorLogName    = "supervisor.log"
+	leasesName           = "leases"
+	consoleName          = "console"
+)
+
+// dirMode lets others pass through: QEMU runs as a user of its own and reads images and disks below here.
+const dirMode = 0o755
+
+// ErrLabName is returned for a name that cannot be a lab's folder. Marks are read from objects that anybody with
+// privileges can write, so a name is never trusted as a path.
+var ErrLabName = errors.New("not a lab name")
+
+// Dirs are the two roots of kvmlab's files.
+type Dirs struct {
+	Run   string // gone after a reboot: locks and sockets
+	State string // kept: labs and images
+}
+
+// DirsFromEnv returns the roots that the environment asks for, or the defaults. getenv is os.Getenv, or a test's.
+func DirsFromEnv(getenv func(string) string) Dirs {
+	d := Dirs{Run: DefaultRunDir, State: DefaultStateDir}
+	if v := getenv(EnvRunDir); v != "" {
+		d.Run = v
+	}
+	if v := getenv(EnvStateDir); v != "" {
+		d.State = v
+	}
+	return d
+}
+
+// ImagesDir returns the folder of the guest images.
+func (d Dirs) ImagesDir() string { return filepath.Join(d.State, imagesName) }
+
+// AccelFile keeps what was found out about acceleration on this host.
+func (d Dirs) AccelFile() string { return filepath.Join(d.State, accelName) }
+
+// Lab returns the files of the lab called name. Nothing is created.
+func (d Dirs) Lab(name string) (Lab, error) {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return Lab{}, fmt.Errorf("%w: %q", ErrLabName, name)
+	}
+	return Lab{
+		name: name,
+		root: d,
+		run:  filepath.Join(d.Run, name),
+		dir:  filepath.Join(d.State, labsName, name),
+	}, nil
+}
+
+// Labs returns the names of all labs that have state or a run folder, sorted. A folder of kept disks alone is no
+// lab.
+func (d Dirs) Labs() ([]string, error) {
+	names := map[string]bool{}
+	for _, place := range []struct {
+		root string
+		any  []string // one of these must be inside
+	}{
+		{d.Run, []string{supervisorLockName, supervisorSocketName}},
+		{filepath.Join(d.State, labsName), []string{labFileName, journalName}},
+	} {
+		entries, err := os.ReadDir(place.root)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("list labs: %w", err)
+		}
+		for _, e := range entries {
+			has := func(file string) bool {
+				_, err := os.Lstat(filepath.Join(place.root, e.Name(), file))
+				return err == nil
+			}
+			if e.IsDir() && slices.ContainsFunc(place.any, has) {
+				names[e.Name()] = true
+			}
+		}
+	}
+	sorted := make([]string, 0, len(names))
+	for name := range names {
+		sorted = append(sorted, name)
+	}
+	slices.Sort(sorted)
+	return sorted, nil
+}
+
+// Lab is the set of files of one lab.
+type Lab struct {
+	name string
+	root Dirs
+	run  string
+	dir  string
+}
+
+// Name returns the lab's name.
+func (l Lab) Name() string { return l.name }
+
+// RunDir is the lab's folder for locks and sockets.
+func (l Lab) RunDir() string { return l.run }
+
+// Dir is the lab's folder for what outlives a reboot.
+func (l Lab) Dir() string { return l.dir }
+
+// LockFile is locked by the command that changes the lab.
+func (l Lab) LockFile() string { return filepath.Join(l.run, lockName) }
+
+// SupervisorLock is locked by the supervisor for as long as it lives.
+func (l Lab) SupervisorLock() string { return filepath.Join(l.run, supervisorLockName) }
+
+// SupervisorSocket is the supervisor's control socket.
+func (l Lab) SupervisorSocket() string { return filepath.Join(l.run, supervisorSocketName) }
+
+// LabFile holds the resolved lab.
+func (l Lab) LabFile() string { return filepath.Join(l.dir, labFileName) }
+
+// JournalFile holds what was begun, done and undone.
+func (l Lab) JournalFile() string { return filepath.Join(l.dir, journalName) }
+
+// SupervisorLog gets the supervisor's messages.
+func (l Lab) SupervisorLog() string { return filepath.Join(l.dir, supervisorLogName) }
+
+// LeaseDir is the folder of the DHCP lease store.
+func (l Lab) LeaseDir() string { return filepath.Join(l.dir, leasesName) }
+
+// ConsoleDir is the folder of the guests' console logs.
+func (l Lab) ConsoleDir() string { return filepath.Join(l.dir, consoleName) }
+
+// ConsoleLog gets everything that the guest prints on its serial console.
+func (l Lab) ConsoleLog(guest string) string { return filepath.Join(l.ConsoleDir(), guest+".log") }
+
+// Create makes the lab's folders, and makes their names durable.
+func (l Lab) Create() error {
+	for _, dir := range []string{l.run, l.dir, l.LeaseDir(), l.ConsoleDir()} {
+		if err := os.MkdirAll(dir, dirMode); err != nil {
+			return fmt.Errorf("create state of lab %q: %w", l.name, err)
+		}
+	}
+	for _, dir := range []string{l.dir, filepath.Dir(l.dir), l.root.State} {
+		if err := syncDir(dir); err != nil {
+			return fmt.Errorf("create state of lab %q: %w", l.name, err)
+		}
+	}
+	return nil
+}
+
+// Remove deletes the lab's files and the folders that are then empty, its own lock last: from then on another
+// command may create the lab anew. Files that kvmlab did not write, and guests' disks, stay. The caller holds the
+// lock and has seen that no object of the lab is left.
+func (l Lab) Remove() error {
+	var errs []error
+	for _, path := range []string{l.LeaseDir(), l.ConsoleDir(), l.SupervisorLog(), l.LabFile(), l.JournalFile()} {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	errs = append(errs, removeEmpty(l.dir))
+	for _, path := range []string{l.SupervisorSocket(), l.SupervisorLock(), l.LockFile()} {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	errs = append(errs, removeEmpty(l.run), removeEmpty(l.root.Run))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove state of lab %q: %w", l.name, err)
+	}
+	return nil
+}

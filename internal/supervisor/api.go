@@ -1,0 +1,96 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+)
+
+// apiVersion is the version of the control socket's protocol: HTTP/1.1 on a UNIX socket, JSON bodies.
+const apiVersion = 1
+
+// Status is what the supervisor says of itself on GET /v1/status.
+type Status struct {
+	Version int            `json:"version"`
+	PID     int            `json:"pid"`
+	Started time.Time      `json:"started"`
+	Bridges []BridgeStatus `json:"bridges"`
+	LastSeq uint64         `json:"last_seq"` // newest event
+}
+
+// BridgeStatus says whether the embedded DHCP server answers on a bridge.
+type BridgeStatus struct {
+	Name    string `json:"name"`
+	Serving bool   `json:"serving"`
+	Silence string `json:"silence,omitempty"` // why it does not
+}
+
+// listen opens the control socket at path for root and the group that owns the socket's folder. A socket left
+// by a supervisor that was killed is replaced: the caller holds the supervisor's lock, so nobody listens there.
+func listen(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove old control socket: %w", err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("open control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		return nil, errors.Join(fmt.Errorf("open control socket: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// handler returns the control socket's HTTP handler.
+func (s *Supervisor) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.serveStatus)
+	mux.HandleFunc("GET /v1/events", s.serveEvents)
+	return mux
+}
+
+func (s *Supervisor) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(s.status()); err != nil {
+		s.log.Warn("control socket: answer status", "lab", s.lab.Name, "err", err)
+	}
+}
+
+// serveEvents streams one JSON object per line from the event after ?after=N on, until the client goes.
+func (s *Supervisor) serveEvents(w http.ResponseWriter, r *http.Request) {
+	var after uint64
+	if text := r.URL.Query().Get("after"); text != "" {
+		var err error
+		if after, err = strconv.ParseUint(text, 10, 64); err != nil {
+			http.Error(w, "after: not a sequence number", http.StatusBadRequest)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out, flush := json.NewEncoder(w), http.NewResponseController(w)
+	// The headers go out at once, so that the client knows that it listens before anything happens.
+	if err := flush.Flush(); err != nil {
+		return
+	}
+	for {
+		events, _, err := s.hub.Next(r.Context(), after)
+		if err != nil || len(events) == 0 {
+			return
+		}
+		for _, ev := range events {
+			if err := out.Encode(ev); err != nil {
+				return
+			}
+			after = ev.Seq
+		}
+		if err := flush.Flush(); err != nil {
+			return
+		}
+	}
+}

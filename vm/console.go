@@ -1,0 +1,145 @@
+package vm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/digitalocean/go-libvirt"
+)
+
+// Console opens the guest's serial console. Reading gives what the guest
+// prints from now on, writing is typing; bytes pass unchanged. The stream ends
+// with io.EOF when the guest stops, and with Close; ctx bounds only the
+// opening. Errors: ErrNotFound, ErrForeign, ErrNotRunning, ErrConsoleBusy.
+func (c *Conn) Console(ctx context.Context, name string) (io.ReadWriteCloser, error) {
+	return c.console(ctx, name, 0)
+}
+
+// TakeConsole is Console, but whoever has the console open loses it.
+func (c *Conn) TakeConsole(ctx context.Context, name string) (io.ReadWriteCloser, error) {
+	return c.console(ctx, name, libvirt.DomainConsoleForce)
+}
+
+// console opens the stream on a connection of its own: go-libvirt hands
+// incoming data to the reader from the loop that serves the whole connection,
+// so a slow reader holds up every other call on it.
+func (c *Conn) console(ctx context.Context, name string, flags libvirt.DomainConsoleFlags) (io.ReadWriteCloser, error) {
+	s, err := c.openConsole(ctx, name, flags)
+	if err != nil {
+		return nil, fmt.Errorf("open console of %q: %w", name, mapped(err))
+	}
+	return s, nil
+}
+
+func (c *Conn) openConsole(ctx context.Context, name string, flags libvirt.DomainConsoleFlags) (*console, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, callLimit, noAnswerError{callLimit})
+	defer cancel()
+	l, err := c.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var domain libvirt.Domain
+	var state State
+	err = l.do(ctx, func(rpc *libvirt.Libvirt) error {
+		domain, state, err = owned(rpc, name)
+		return err
+	})
+	if err == nil && !state.Run.Active() {
+		err = ErrNotRunning
+	}
+	if err != nil {
+		l.drop()
+		return nil, err
+	}
+	s := newConsole(l)
+	go s.serve(domain, flags)
+	select {
+	case <-s.opened:
+		return s, nil
+	case <-s.ended:
+		err = s.err
+		if hasCode(err, libvirt.ErrOperationFailed) {
+			// The one thing that fails here under this number, for a domain that runs.
+			err = fmt.Errorf("%w (%w)", ErrConsoleBusy, err)
+		}
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	return nil, errors.Join(err, s.Close())
+}
+
+// console is an open console: two pipes between the caller and go-libvirt's
+// stream, which wants a reader and a writer to itself.
+type console struct {
+	link *link
+	// out carries what the guest prints, in what is typed.
+	outR *io.PipeReader
+	outW *io.PipeWriter
+	inR  *io.PipeReader
+	inW  *io.PipeWriter
+
+	opened   chan struct{} // closed when libvirt has accepted the stream
+	openOnce sync.Once
+	ended    chan struct{} // closed when the stream is over; err is set before
+	err      error
+}
+
+func newConsole(l *link) *console {
+	s := &console{link: l, opened: make(chan struct{}), ended: make(chan struct{})}
+	s.outR, s.outW = io.Pipe()
+	s.inR, s.inW = io.Pipe()
+	return s
+}
+
+// serve runs the stream to its end.
+func (s *console) serve(d libvirt.Domain, flags libvirt.DomainConsoleFlags) {
+	s.err = s.link.rpc.DomainOpenConsoleBidirectional(d, nil, keyboard{s}, screen{s}, uint32(flags))
+	close(s.ended)
+	// The end of the guest and the caller's Close look alike: nothing more will come.
+	_ = s.outW.Close()
+	_ = s.inR.CloseWithError(io.ErrClosedPipe)
+	s.link.drop()
+}
+
+// Read gives the guest's output.
+func (s *console) Read(p []byte) (int, error) { return s.outR.Read(p) }
+
+// Write types.
+func (s *console) Write(p []byte) (int, error) { return s.inW.Write(p) }
+
+// Close ends the stream and returns when its goroutines are done with it.
+func (s *console) Close() error {
+	_ = s.outR.Close()
+	_ = s.inW.Close()
+	s.link.drop()
+	<-s.ended
+	return nil
+}
+
+// keyboard is the stream's source. go-libvirt first reads from it when the
+// daemon has accepted the stream, which is the only sign of that.
+type keyboard struct{ s *console }
+
+// Read waits for something to be typed.
+func (k keyboard) Read(p []byte) (int, error) {
+	k.s.openOnce.Do(func() { close(k.s.opened) })
+	// go-libvirt offers 4 MiB; one packet of the daemon holds 256 KiB.
+	return k.s.inR.Read(p[:min(len(p), maxPacket)])
+}
+
+// maxPacket is well below libvirt's limit for stream packets
+// (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX, 256 KiB).
+const maxPacket = 64 << 10
+
+// screen is the stream's sink. It never fails: go-libvirt would stop reading
+// its packets, and the goroutine that delivers them would block for ever.
+type screen struct{ s *console }
+
+// Write hands output to the caller, or discards it once the caller has closed.
+func (w screen) Write(p []byte) (int, error) {
+	_, _ = w.s.outW.Write(p)
+	return len(p), nil
+}

@@ -1,0 +1,29 @@
+package vm
+
+import "time"
+
+// What the tests in package vm_test need of the inside.
+var (
+	Deliver     = deliver
+	HostOf      = parseHost
+	AvailableIn = availableKiB
+	EventOf     = eventOf
+	Mapped      = mapped
+	Complaint   = complaint
+	MeasureTSC  = measureTSC
+)
+
+// Sockets tells where Dial would look.
+func Sockets(uri string, uid int) ([]string, error) {
+	c, err := parseURI(uri, uid)
+	if err != nil {
+		return nil, err
+	}
+	return c.sockets, nil
+}
+
+// NoAnswer is the error of a call that this package gave up.
+func NoAnswer(limit time.Duration) error { return noAnswerError{limit} }
+
+// Lines is what goes to the guest.
+func (id Identity) Lines() ([]byte, error) { return id.lines() }

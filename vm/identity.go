@@ -1,0 +1,107 @@
+package vm
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/kvmlab/kvmlab/macgen"
+)
+
+// ErrIdentity means an identity that cannot be written as lines of text.
+var ErrIdentity = errors.New("not a usable identity")
+
+// Identity is who a guest is to be. Micro guests learn it after the boot, over
+// a virtio-serial port, so that the same booted image serves for any guest.
+type Identity struct {
+	// Hostname is the guest's name, which it also sends in DHCP option 12.
+	Hostname string
+	// Seed is fresh randomness for the guest's generator.
+	Seed []byte
+	// MACs of the guest's cards, in order. The guest sets them itself.
+	MACs []macgen.MAC
+}
+
+// lines is the identity on the wire: key=value lines, then "end".
+func (id Identity) lines() ([]byte, error) {
+	if id.Hostname == "" || strings.ContainsFunc(id.Hostname, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return nil, fmt.Errorf("hostname %q: %w", id.Hostname, ErrIdentity)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "hostname=%s\nseed=%s\n", id.Hostname, hex.EncodeToString(id.Seed))
+	for i, mac := range id.MACs {
+		fmt.Fprintf(&b, "mac%d=%s\n", i, mac)
+	}
+	b.WriteString("end\n")
+	return []byte(b.String()), nil
+}
+
+// Identify hands a running guest its identity and waits for the guest's "ok".
+// The guest may ask before or after: QEMU holds the lines back until it opens
+// the port. The connection stays open until then, because a guest that reads
+// the port while nobody is connected sees end of file. Calling it again after
+// it returned serves the guest's next boot. Errors: ErrNotFound, ErrForeign,
+// ErrNotRunning, ErrIdentity; io.ErrUnexpectedEOF when the guest stops meanwhile.
+func (c *Conn) Identify(ctx context.Context, name string, id Identity) error {
+	text, err := id.lines()
+	if err != nil {
+		return fmt.Errorf("identify %q: %w", name, err)
+	}
+	s, err := c.Domain(ctx, name)
+	switch {
+	case err != nil:
+		return fmt.Errorf("identify %q: %w", name, err)
+	case !s.Owned:
+		return fmt.Errorf("identify %q: %w", name, &ForeignError{Domain: name})
+	case !s.Run.Active() || s.Channel == "":
+		return fmt.Errorf("identify %q: %w", name, ErrNotRunning)
+	}
+	if err := deliver(ctx, s.Channel, text); err != nil {
+		return fmt.Errorf("identify %q: %w", name, err)
+	}
+	return nil
+}
+
+// deliver writes text to the UNIX socket at path and waits for a line "ok".
+func deliver(ctx context.Context, path string, text []byte) error {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err != nil {
+		return err
+	}
+	// Closing is what ends a read or a write that waits for the guest.
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer func() {
+		if stop() {
+			_ = conn.Close()
+		}
+	}()
+	err = exchange(conn, text)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// exchange is one delivery on a connected socket.
+func exchange(conn io.ReadWriter, text []byte) error {
+	if _, err := conn.Write(text); err != nil {
+		return err
+	}
+	replies := bufio.NewScanner(conn)
+	for replies.Scan() {
+		// Anything else is noise from an earlier boot.
+		if strings.TrimSpace(replies.Text()) == "ok" {
+			return nil
+		}
+	}
+	if err := replies.Err(); err != nil {
+		return err
+	}
+	return io.ErrUnexpectedEOF
+}

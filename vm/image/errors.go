@@ -1,0 +1,51 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrNoImage means that the store has no image of that name yet.
+	ErrNoImage = errors.New("no such image")
+	// ErrNoApt means that this host has no apt to get packages with.
+	ErrNoApt = errors.New("apt is not on this host")
+	// ErrNoLists means that apt does not know a package, most often because its
+	// lists were never fetched (apt-get update).
+	ErrNoLists = errors.New("apt does not know the package")
+	// ErrOffline means that packages could not be fetched and that the store has
+	// no copies of them.
+	ErrOffline = errors.New("packages cannot be fetched and none are cached")
+	// ErrNotPackage means a file that is not a Debian package.
+	ErrNotPackage = errors.New("not a Debian package")
+)
+
+// NoRoomError is a file system with too little space for a build.
+type NoRoomError struct {
+	Path       string
+	Need, Free uint64 // bytes
+}
+
+func (e *NoRoomError) Error() string {
+	return fmt.Sprintf("%s: %d MiB are free and %d MiB are needed", e.Path, e.Free>>20, e.Need>>20)
+}
+
+// CorruptError is a stored file whose content is not what was stored.
+type CorruptError struct {
+	File      string
+	Want, Got string // SHA-256 in hex; Got is "" when the file has another size or is gone
+}
+
+func (e *CorruptError) Error() string {
+	if e.Got == "" {
+		return e.File + ": damaged: not the size that was stored"
+	}
+	return fmt.Sprintf("%s: damaged: SHA-256 is %s, was %s", e.File, e.Got, e.Want)
+}
+
+// MissingError is something that an image needs and that no package had.
+type MissingError struct {
+	What, From string
+}
+
+func (e *MissingError) Error() string { return fmt.Sprintf("%s is not in %s", e.What, e.From) }

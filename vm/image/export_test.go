@@ -1,0 +1,29 @@
+package image
+
+// For the tests, which are outside of the package.
+var (
+	WalkDeb      = walkDeb
+	UnpackKernel = unpackKernel
+	DependsOf    = dependsOf
+	ParseRecords = func(text []byte) (list []Package, depends [][]string) {
+		for _, r := range parseRecords(text) {
+			list, depends = append(list, r.Package), append(depends, r.depends)
+		}
+		return list, depends
+	}
+	CheckRoom = checkRoom
+)
+
+// ModuleClosure resolves the wanted modules among files (name and content), some
+// of which may be built in, and gives the text of modules.dep.
+func ModuleClosure(files map[string][]byte, builtin, wanted []string) (string, error) {
+	m := modules{files: map[string]kernelModule{}, builtin: map[string]bool{}}
+	for name, content := range files {
+		m.files[name] = kernelModule{file: name + ".ko", content: content}
+	}
+	for _, name := range builtin {
+		m.builtin[name] = true
+	}
+	deps, err := m.closure(wanted)
+	return string(m.depFile(deps)), err
+}

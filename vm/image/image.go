@@ -1,0 +1,165 @@
+package image
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Names inside a store.
+const (
+	// Micro is the name of the micro image.
+	Micro = "micro"
+
+	manifestFile    = "manifest.json"
+	manifestVersion = 1
+	currentLink     = "current"
+)
+
+// Image is one image of a store, ready to be booted.
+type Image struct {
+	Name   string
+	Digest string // of the content; also the name of its directory
+	Dir    string // absolute
+	// Kernel and Initrd are absolute paths for QEMU's -kernel and -initrd.
+	Kernel, Initrd string
+	// Cmdline is the kernel's command line. What depends on the machine, such as
+	// tsc_early_khz, is for the caller to add.
+	Cmdline string
+	// MinMemory is the least memory that the image boots and works with, in bytes.
+	MinMemory int64
+	// Packages that the image was made from.
+	Packages []Package
+}
+
+// Package is a Debian package, exactly.
+type Package struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"` // of the .deb, in hex
+	Size    int64  `json:"size"`   // of the .deb, in bytes
+}
+
+// manifest is manifest.json: what an image is. It holds no time and no path of
+// the host, so that two builds give the same one.
+type manifest struct {
+	Version   int        `json:"version"`
+	Name      string     `json:"name"`
+	Digest    string     `json:"digest"`
+	Kernel    storedFile `json:"kernel"`
+	Initrd    storedFile `json:"initrd"`
+	Cmdline   string     `json:"cmdline"`
+	MinMemory int64      `json:"min_memory"` // bytes
+	Packages  []Package  `json:"packages"`
+}
+
+// storedFile is one file of an image.
+type storedFile struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// Lookup finds the current image of that name. It looks at the files' sizes and
+// not at their content, so it takes well under a millisecond: Verify reads them.
+// Errors: ErrNoImage; *CorruptError when a file is gone or cut short.
+func Lookup(store, name string) (Image, error) {
+	dir := filepath.Join(store, name)
+	digest, err := os.Readlink(filepath.Join(dir, currentLink))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Image{}, fmt.Errorf("image %q in %s: %w", name, store, ErrNoImage)
+	}
+	if err != nil {
+		return Image{}, fmt.Errorf("find image %q: %w", name, err)
+	}
+	img, err := load(filepath.Join(dir, filepath.Base(digest)))
+	if err != nil {
+		return Image{}, fmt.Errorf("find image %q: %w", name, err)
+	}
+	return img, nil
+}
+
+// List gives the current image of every name in the store, sorted by name. A
+// store that does not exist is empty. Damaged images are left out and reported in
+// the error, beside the whole ones.
+func List(store string) ([]Image, error) {
+	links, err := filepath.Glob(filepath.Join(store, "*", currentLink))
+	if err != nil {
+		return nil, fmt.Errorf("list images of %s: %w", store, err)
+	}
+	images := make([]Image, 0, len(links))
+	var damaged []error
+	for _, link := range links {
+		img, err := Lookup(store, filepath.Base(filepath.Dir(link)))
+		if err != nil {
+			damaged = append(damaged, err)
+			continue
+		}
+		images = append(images, img)
+	}
+	return images, errors.Join(damaged...)
+}
+
+// Verify reads the image's files and compares them with what was stored.
+// Errors: *CorruptError.
+func (i Image) Verify() error {
+	m, err := readManifest(i.Dir)
+	if err != nil {
+		return fmt.Errorf("verify image %q: %w", i.Name, err)
+	}
+	for _, f := range []storedFile{m.Kernel, m.Initrd} {
+		if err := checkFile(filepath.Join(i.Dir, f.Name), f.Size, f.SHA256); err != nil {
+			return fmt.Errorf("verify image %q: %w", i.Name, err)
+		}
+	}
+	return nil
+}
+
+// load makes an Image of a directory, after a look at its files' sizes.
+func load(dir string) (Image, error) {
+	m, err := readManifest(dir)
+	if err != nil {
+		return Image{}, err
+	}
+	for _, f := range []storedFile{m.Kernel, m.Initrd} {
+		path := filepath.Join(dir, f.Name)
+		if info, err := os.Stat(path); err != nil || info.Size() != f.Size {
+			return Image{}, &CorruptError{File: path, Want: f.SHA256}
+		}
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return Image{}, err
+	}
+	return Image{
+		Name: m.Name, Digest: m.Digest, Dir: dir,
+		Kernel: filepath.Join(dir, m.Kernel.Name), Initrd: filepath.Join(dir, m.Initrd.Name),
+		Cmdline: m.Cmdline, MinMemory: m.MinMemory, Packages: m.Packages,
+	}, nil
+}
+
+// readManifest reads and checks the manifest of an image's directory.
+func readManifest(dir string) (manifest, error) {
+	path := filepath.Join(dir, manifestFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return manifest{}, &CorruptError{File: path}
+	}
+	if err != nil {
+		return manifest{}, err
+	}
+	var m manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		return manifest{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if m.Version != manifestVersion {
+		return manifest{}, fmt.Errorf("%s: version %d, this program reads %d", path, m.Version, manifestVersion)
+	}
+	if filepath.Base(m.Kernel.Name) != m.Kernel.Name || filepath.Base(m.Initrd.Name) != m.Initrd.Name {
+		return manifest{}, &CorruptError{File: path}
+	}
+	return m, nil
+}

@@ -1,0 +1,80 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"io"
+	"path"
+	"strings"
+)
+
+// parts are what a micro image takes out of its packages.
+type parts struct {
+	busybox, tool, bzImage []byte
+	release                string // of the kernel, as in lib/modules/<release>
+	modules                modules
+	libs                   libraries
+}
+
+// take keeps an entry of a package if the image has a use for it.
+func (p *parts) take(h *tar.Header, r io.Reader) (err error) {
+	base := path.Base(h.Name)
+	switch {
+	case isLibrary(h.Name):
+		return p.libs.add(h, r)
+	case h.Typeflag != tar.TypeReg:
+	case h.Name == "bin/busybox":
+		p.busybox, err = io.ReadAll(r)
+	case h.Name == toolFile:
+		p.tool, err = io.ReadAll(r)
+	case strings.HasPrefix(h.Name, "boot/vmlinuz-"):
+		p.release = strings.TrimPrefix(base, "vmlinuz-")
+		p.bzImage, err = io.ReadAll(r)
+	case base == "modules.builtin":
+		err = p.modules.addBuiltin(r)
+	case strings.HasPrefix(h.Name, "lib/modules/") && strings.Contains(base, ".ko"):
+		err = p.modules.add(base, r)
+	}
+	return err
+}
+
+// check says what no package had.
+func (p *parts) check() error {
+	switch {
+	case p.busybox == nil:
+		return &MissingError{What: "bin/busybox", From: busyboxPackage}
+	case p.bzImage == nil:
+		return &MissingError{What: "boot/vmlinuz", From: kernelMeta}
+	case p.tool == nil:
+		return &MissingError{What: toolFile, From: toolPackage}
+	}
+	return nil
+}
+
+// initrd is the micro guest's whole file system, as the kernel takes it.
+func (p *parts) initrd() ([]byte, error) {
+	t, err := guestTree(p.busybox)
+	if err != nil {
+		return nil, err
+	}
+	deps, err := p.modules.closure(wantedModules)
+	if err != nil {
+		return nil, err
+	}
+	dir := path.Join("lib/modules", p.release)
+	for name := range deps {
+		m := p.modules.files[name]
+		t.file(path.Join(dir, m.file), 0o644, m.content)
+	}
+	t.file(path.Join(dir, "modules.dep"), 0o644, p.modules.depFile(deps))
+	archive, err := packTool(p.tool, p.libs)
+	if err != nil {
+		return nil, err
+	}
+	t.file(toolArchive, 0o644, archive)
+	var b bytes.Buffer
+	if err := t.write(&b); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}

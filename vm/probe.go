@@ -1,0 +1,170 @@
+package vm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// BootMark is what a micro guest prints on its serial console as soon as its
+// user space runs. To see it is the proof that a way to run guests works.
+const BootMark = "kvmlab-micro: user space"
+
+const (
+	// kvmBootLimit and tcgBootLimit bound a trial boot. With hardware virtualisation user space is
+	// there in half a second, without it in less than two on an idle machine.
+	kvmBootLimit = 5 * time.Second
+	tcgBootLimit = 30 * time.Second
+	// conclusiveCPU is the CPU time after which a guest that has not shown its mark was not just
+	// waiting for its turn on a busy host.
+	conclusiveCPU = 2 * time.Second
+)
+
+// ErrNoBoot means that the micro image booted in no way that was tried.
+var ErrNoBoot = errors.New("the image does not boot")
+
+// KVMState is what became of KVM on this host.
+type KVMState int
+
+const (
+	// KVMUntried is a KVM that nobody asked for.
+	KVMUntried KVMState = iota + 1
+	// KVMUsable runs guests.
+	KVMUsable
+	// KVMMissing is a host without /dev/kvm.
+	KVMMissing
+	// KVMDenied is a /dev/kvm that QEMU's user cannot open.
+	KVMDenied
+	// KVMBroken is a /dev/kvm that opens, but on which no guest runs.
+	KVMBroken
+)
+
+// String is one word.
+func (k KVMState) String() string {
+	switch k {
+	case KVMUntried:
+		return "untried"
+	case KVMUsable:
+		return "usable"
+	case KVMMissing:
+		return "missing"
+	case KVMDenied:
+		return "denied"
+	case KVMBroken:
+		return "broken"
+	default:
+		return fmt.Sprintf("KVMState(%d)", int(k))
+	}
+}
+
+// ProbeOptions says what to boot and how.
+type ProbeOptions struct {
+	// Emulator is QEMU's path; QEMUVersion tells one QEMU from the next in the cache. HostInfo has
+	// both, and User and TSCkHz too.
+	Emulator    string
+	QEMUVersion string
+	// Kernel, Initrd, Cmdline and MemoryKiB are the micro image's.
+	Kernel, Initrd, Cmdline string
+	MemoryKiB               uint64
+	TSCkHz                  uint64
+	// User is whom QEMU runs as; only root can choose.
+	User User
+	// Want narrows the choice: 0 takes KVM when it works and TCG otherwise.
+	Want Accel
+	// CacheFile keeps what was found; empty keeps nothing.
+	CacheFile string
+	// KVMDevice defaults to DefaultKVM.
+	KVMDevice string
+}
+
+// Verdict is the best way to run guests that was seen to work.
+type Verdict struct {
+	Accel   Accel
+	Machine Machine
+	KVM     KVMState
+	// Reason says, in one sentence, why it is not KVM, or not microvm; empty when it is both.
+	Reason string
+	// Cached means that no guest was booted for it.
+	Cached bool
+}
+
+// Attempt is one trial boot.
+type Attempt struct {
+	Accel   Accel   `json:"accel"`
+	Machine Machine `json:"machine"`
+	Booted  bool    `json:"booted"`
+	// Reason is why it did not boot.
+	Reason string `json:"reason,omitempty"`
+}
+
+// String is the attempt in one clause.
+func (a Attempt) String() string {
+	if a.Booted {
+		return fmt.Sprintf("%v on %v boots", a.Accel, a.Machine)
+	}
+	return fmt.Sprintf("%v on %v: %s", a.Accel, a.Machine, a.Reason)
+}
+
+// ProbeAccel finds out by booting, not by looking, how guests run best on this
+// host: KVM before TCG, microvm before q35. It needs no libvirt. Conclusive
+// trials are cached for as long as boot, kernel, QEMU and image stay the same,
+// unless all failed: then the fault is likely the image's, and can be mended.
+// Errors: ErrNoBoot with what each trial gave; ErrKVMMissing and ErrKVMDenied
+// when only KVM was wanted; the context's.
+func ProbeAccel(ctx context.Context, o ProbeOptions) (Verdict, error) {
+	if o.KVMDevice == "" {
+		o.KVMDevice = DefaultKVM
+	}
+	v := Verdict{KVM: KVMUntried}
+	var failed []string
+	var ways []Attempt
+	if o.Want != AccelTCG {
+		err := CheckKVM(o.KVMDevice, o.User)
+		switch {
+		case err == nil:
+			v.KVM = KVMBroken // until a guest has run
+			ways = append(ways, Attempt{Accel: AccelKVM, Machine: MachineMicrovm}, Attempt{Accel: AccelKVM, Machine: MachineQ35})
+		case o.Want == AccelKVM:
+			return Verdict{}, fmt.Errorf("probe acceleration: %w", err)
+		default:
+			v.KVM = kvmStateOf(err)
+			failed = append(failed, err.Error())
+		}
+	}
+	if o.Want != AccelKVM {
+		ways = append(ways, Attempt{Accel: AccelTCG, Machine: MachineMicrovm}, Attempt{Accel: AccelTCG, Machine: MachineQ35})
+	}
+	cache := openCache(o)
+	for _, way := range ways {
+		attempt, cached, err := cache.try(ctx, o, way)
+		if err != nil {
+			return Verdict{}, fmt.Errorf("probe acceleration: %w", err)
+		}
+		if !attempt.Booted {
+			failed = append(failed, attempt.String())
+			continue
+		}
+		v.Accel, v.Machine, v.Cached = attempt.Accel, attempt.Machine, cached
+		v.Reason = strings.Join(failed, "; ")
+		cache.save()
+		if v.Accel == AccelKVM {
+			v.KVM = KVMUsable
+		}
+		return v, nil
+	}
+	return Verdict{}, fmt.Errorf("probe acceleration: %w: %s", ErrNoBoot, strings.Join(failed, "; "))
+}
+
+// kvmStateOf maps CheckKVM's errors.
+func kvmStateOf(err error) KVMState {
+	switch {
+	case errors.Is(err, ErrKVMMissing):
+		return KVMMissing
+	case errors.Is(err, ErrKVMDenied):
+		return KVMDenied
+	default:
+		return KVMBroken
+	}
+}

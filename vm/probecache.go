@@ -1,0 +1,112 @@
+package vm
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// cacheVersion is the format of the cache file. Another version is read as an
+// empty cache: it costs one trial boot.
+const cacheVersion = 1
+
+// probeCache keeps the attempts that were made under one key.
+type probeCache struct {
+	path    string
+	changed bool
+
+	Version  int       `json:"version"`
+	Key      probeKey  `json:"key"`
+	Attempts []Attempt `json:"attempts"`
+}
+
+// probeKey is everything that a conclusive attempt depends on.
+type probeKey struct {
+	Boot   string `json:"boot"`   // the kernel's boot id: firmware settings and modules can change between boots
+	Kernel string `json:"kernel"` // the host's kernel release
+	QEMU   string `json:"qemu"`
+	UID    int    `json:"uid"`
+	Image  string `json:"image"` // kernel, initrd and memory of the trial guest
+}
+
+// openCache reads the cache of the options' file, or starts an empty one: a
+// cache that cannot be read is not a reason to fail.
+func openCache(o ProbeOptions) *probeCache {
+	fresh := &probeCache{path: o.CacheFile, Version: cacheVersion, Key: keyOf(o)}
+	text, err := os.ReadFile(o.CacheFile)
+	if err != nil {
+		return fresh
+	}
+	var old probeCache
+	if json.Unmarshal(text, &old) != nil || old.Version != cacheVersion || old.Key != fresh.Key {
+		return fresh
+	}
+	fresh.Attempts = old.Attempts
+	return fresh
+}
+
+func keyOf(o ProbeOptions) probeKey {
+	k := probeKey{
+		QEMU: o.Emulator + " " + o.QEMUVersion,
+		UID:  o.User.UID, Image: fmt.Sprintf("%s %s %d KiB", o.Kernel, o.Initrd, o.MemoryKiB),
+	}
+	// Without a boot id (no /proc) the key still holds the rest.
+	if id, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
+		k.Boot = strings.TrimSpace(string(id))
+	}
+	var name unix.Utsname
+	if unix.Uname(&name) == nil {
+		k.Kernel = unix.ByteSliceToString(name.Release[:])
+	}
+	return k
+}
+
+// try answers from the cache, or boots and remembers the outcome if it is
+// conclusive. The error is the context's or a QEMU that cannot be run at all.
+func (c *probeCache) try(ctx context.Context, o ProbeOptions, way Attempt) (a Attempt, cached bool, err error) {
+	for _, old := range c.Attempts {
+		if old.Accel == way.Accel && old.Machine == way.Machine {
+			return old, true, nil
+		}
+	}
+	a, conclusive, err := trialBoot(ctx, o, way)
+	if err != nil {
+		return a, false, err
+	}
+	if conclusive {
+		c.Attempts = append(c.Attempts, a)
+		c.changed = true
+	}
+	return a, false, nil
+}
+
+// save writes the cache in one step. That it cannot be written costs the next
+// run a trial boot and is nobody's error.
+func (c *probeCache) save() {
+	if c.path == "" || !c.changed {
+		return
+	}
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return
+	}
+	temp, err := os.CreateTemp(filepath.Dir(c.path), ".accel-*")
+	if err != nil {
+		return
+	}
+	_, err = temp.Write(append(text, '\n'))
+	if closeErr := temp.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(temp.Name(), c.path)
+	}
+	if err != nil {
+		_ = os.Remove(temp.Name())
+	}
+}

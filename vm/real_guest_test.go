@@ -1,0 +1,143 @@
+package vm_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kvmlab/kvmlab/macgen"
+	"github.com/kvmlab/kvmlab/vm"
+)
+
+func TestRealConsole(t *testing.T) {
+	l := newLab(t)
+	ctx := limit(t)
+	d := l.guest(t, "pc1")
+	l.start(t, d)
+	console, err := l.conn.Console(ctx, d.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = console.Close() }()
+	if err := l.conn.Identify(ctx, d.Name, vm.Identity{Hostname: "pc1", MACs: []macgen.MAC{d.NICs[0].MAC}}); err != nil {
+		t.Fatal(err)
+	}
+	// A shell may not be up yet when the first line is typed, but the terminal keeps it.
+	if _, err := io.WriteString(console, "echo $((6*7))-answer\n"); err != nil {
+		t.Fatal(err)
+	}
+	await(ctx, t, console, "42-answer")
+
+	if _, err := l.conn.Console(ctx, d.Name); !errors.Is(err, vm.ErrConsoleBusy) {
+		t.Errorf("a second console: %v, want ErrConsoleBusy", err)
+	}
+	taken, err := l.conn.TakeConsole(ctx, d.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(console); err != nil {
+		t.Errorf("the console that was taken over: %v, want its end", err)
+	}
+	if _, err := io.WriteString(taken, "echo $((6*9))-answer\n"); err != nil {
+		t.Fatal(err)
+	}
+	await(ctx, t, taken, "54-answer")
+	if err := l.conn.Destroy(ctx, d.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(taken); err != nil {
+		t.Errorf("the console of a guest that was destroyed: %v, want its end", err)
+	}
+	if err := errors.Join(taken.Close(), taken.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A caller who does not read must be able to leave while the guest floods.
+func TestRealConsoleClosedUnread(t *testing.T) {
+	l := newLab(t)
+	ctx := limit(t)
+	d := l.guest(t, "pc1")
+	l.start(t, d)
+	console, err := l.conn.Console(ctx, d.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(ctx, t, console, vm.BootMark)
+	if err := console.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := console.Write([]byte("x")); err == nil {
+		t.Error("typing on a closed console is no error")
+	}
+	again, err := l.conn.Console(ctx, d.Name)
+	if err != nil {
+		t.Fatalf("the console is not free again: %v", err)
+	}
+	_ = again.Close()
+}
+
+func TestRealEvents(t *testing.T) {
+	l := newLab(t)
+	ctx, cancel := context.WithCancel(limit(t))
+	events, err := l.conn.Events(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := l.guest(t, "pc1")
+	if err := errors.Join(l.conn.Define(ctx, d), l.conn.Start(ctx, d.Name),
+		l.conn.Destroy(ctx, d.Name), l.conn.Undefine(ctx, d.Name)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for e := range events {
+		if e.Name != d.Name || e.UUID != vm.GuestUUID("lab", "pc1") {
+			t.Fatalf("an event of %s %v", e.Name, e.UUID)
+		}
+		if e.Kind != vm.EventShutdown { // comes or not, depending on how fast QEMU ends
+			got = append(got, fmt.Sprint(e.Kind))
+		}
+		if e.Kind == vm.EventStopped && e.Stop != vm.StopDestroyed {
+			t.Errorf("it stopped because %v", e.Stop)
+		}
+		if e.Kind == vm.EventUndefined {
+			break
+		}
+	}
+	// libvirt starts QEMU stopped, so a start shows as two events.
+	want := []string{"defined", "resumed", "started", "stopped", "undefined"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	cancel()
+	for range events {
+		continue
+	}
+}
+
+// On a machine whose /dev/kvm opens and runs no guest this takes the trial
+// boots that a first `kvmlab up` makes.
+func TestRealProbe(t *testing.T) {
+	l := newLab(t)
+	kernel, initrd := testImage(t)
+	begin := time.Now()
+	v, err := vm.ProbeAccel(limit(t), vm.ProbeOptions{
+		Emulator: l.host.Emulator, QEMUVersion: l.host.QEMU, Kernel: kernel, Initrd: initrd,
+		Cmdline: "console=ttyS0 quiet", MemoryKiB: 128 << 10, TSCkHz: l.host.TSCkHz, User: l.host.QEMUUser,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v after %v", v, time.Since(begin).Round(time.Millisecond))
+	if err := vm.CheckKVM(vm.DefaultKVM, l.host.QEMUUser); (err == nil) != (v.KVM == vm.KVMUsable || v.KVM == vm.KVMBroken) {
+		t.Errorf("CheckKVM = %v", err)
+	}
+	if v.Machine != vm.MachineMicrovm || (v.Accel == vm.AccelKVM) != (v.KVM == vm.KVMUsable) || (v.Reason == "") != (v.Accel == vm.AccelKVM) {
+		t.Errorf("verdict %+v", v)
+	}
+}

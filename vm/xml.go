@@ -1,0 +1,281 @@
+package vm
+
+import (
+	"encoding/xml"
+	"fmt"
+	"strings"
+)
+
+// The structs below are the part of libvirt's domain format that kvmlab
+// writes; https://libvirt.org/formatdomain.html describes the whole. Reading
+// uses its own, smaller structs (observe.go), because libvirt adds much that
+// is of no interest here.
+
+type xmlDomain struct {
+	XMLName    xml.Name    `xml:"domain"`
+	Type       string      `xml:"type,attr"`
+	Name       string      `xml:"name"`
+	UUID       string      `xml:"uuid"`
+	Title      string      `xml:"title,omitempty"`
+	Metadata   xmlMetadata `xml:"metadata"`
+	Memory     xmlMemory   `xml:"memory"`
+	VCPU       int         `xml:"vcpu"`
+	OS         xmlOS       `xml:"os"`
+	ACPI       struct{}    `xml:"features>acpi"`
+	CPU        *xmlCPU     `xml:"cpu"`
+	OnPoweroff string      `xml:"on_poweroff"`
+	OnReboot   string      `xml:"on_reboot"`
+	OnCrash    string      `xml:"on_crash"`
+	Devices    xmlDevices  `xml:"devices"`
+}
+
+type xmlMetadata struct {
+	Mark xmlMark
+}
+
+// xmlMark is the ownership mark. encoding/xml cannot write a prefix by itself,
+// so element and attribute carry it in their names.
+type xmlMark struct {
+	XMLName xml.Name `xml:"kvmlab:guest"`
+	NS      string   `xml:"xmlns:kvmlab,attr"`
+	Lab     string   `xml:"lab,attr"`
+	Guest   string   `xml:"name,attr"`
+	Spec    string   `xml:"spec,attr"`
+}
+
+type xmlMemory struct {
+	Unit string `xml:"unit,attr"`
+	KiB  uint64 `xml:",chardata"`
+}
+
+type xmlOS struct {
+	Type    xmlOSType `xml:"type"`
+	Kernel  string    `xml:"kernel"`
+	Initrd  string    `xml:"initrd,omitempty"`
+	Cmdline string    `xml:"cmdline,omitempty"`
+}
+
+type xmlOSType struct {
+	Arch    string `xml:"arch,attr"`
+	Machine string `xml:"machine,attr"`
+	Type    string `xml:",chardata"`
+}
+
+type xmlCPU struct {
+	Mode  string       `xml:"mode,attr"`
+	Match string       `xml:"match,attr,omitempty"`
+	Check string       `xml:"check,attr"`
+	Model *xmlCPUModel `xml:"model"`
+}
+
+type xmlCPUModel struct {
+	Fallback string `xml:"fallback,attr"`
+	Name     string `xml:",chardata"`
+}
+
+type xmlDevices struct {
+	Emulator    string          `xml:"emulator,omitempty"`
+	Controllers []xmlController `xml:"controller"`
+	Interfaces  []xmlInterface  `xml:"interface"`
+	Serial      xmlSerial       `xml:"serial"`
+	Console     xmlSerial       `xml:"console"`
+	Channels    []xmlChannel    `xml:"channel"`
+	Balloon     xmlModel        `xml:"memballoon"`
+}
+
+type xmlController struct {
+	Type    string      `xml:"type,attr"`
+	Index   int         `xml:"index,attr"`
+	Model   string      `xml:"model,attr,omitempty"`
+	Address *xmlAddress `xml:"address"`
+}
+
+type xmlAddress struct {
+	Type string `xml:"type,attr"`
+}
+
+type xmlInterface struct {
+	Type    string      `xml:"type,attr"`
+	MAC     xmlMAC      `xml:"mac"`
+	Target  xmlTap      `xml:"target"`
+	Model   xmlNICModel `xml:"model"`
+	ROM     *xmlROM     `xml:"rom"`
+	Address *xmlAddress `xml:"address"`
+}
+
+type xmlMAC struct {
+	Address string `xml:"address,attr"`
+}
+
+type xmlTap struct {
+	Dev     string `xml:"dev,attr"`
+	Managed string `xml:"managed,attr"`
+}
+
+type xmlNICModel struct {
+	Type string `xml:"type,attr"`
+}
+
+type xmlROM struct {
+	Enabled string `xml:"enabled,attr"`
+}
+
+type xmlModel struct {
+	Model string `xml:"model,attr"`
+}
+
+type xmlSerial struct {
+	Type   string          `xml:"type,attr"`
+	Log    *xmlLog         `xml:"log"`
+	Target xmlSerialTarget `xml:"target"`
+}
+
+type xmlLog struct {
+	File   string `xml:"file,attr"`
+	Append string `xml:"append,attr"`
+}
+
+type xmlSerialTarget struct {
+	Type string `xml:"type,attr"`
+	Port int    `xml:"port,attr"`
+}
+
+type xmlChannel struct {
+	Type   string           `xml:"type,attr"`
+	Source xmlChannelSource `xml:"source"`
+	Target xmlChannelTarget `xml:"target"`
+}
+
+type xmlChannelSource struct {
+	Mode string `xml:"mode,attr"`
+}
+
+type xmlChannelTarget struct {
+	Type string `xml:"type,attr"`
+	Name string `xml:"name,attr"`
+}
+
+// XML renders the domain for libvirt. Its errors are of the domain itself (an
+// incomplete one).
+func (d Domain) XML() ([]byte, error) {
+	if err := d.validate(); err != nil {
+		return nil, err
+	}
+	d = d.normal()
+	x := xmlDomain{
+		Type:  map[Accel]string{AccelKVM: "kvm", AccelTCG: "qemu"}[d.Accel],
+		Name:  d.Name,
+		UUID:  d.UUID.String(),
+		Title: d.Title,
+		Metadata: xmlMetadata{xmlMark{
+			NS: MetadataURI, Lab: d.Owner.Lab, Guest: d.Owner.Guest, Spec: d.Digest(),
+		}},
+		Memory: xmlMemory{Unit: "KiB", KiB: d.MemoryKiB},
+		VCPU:   d.CPUs,
+		OS: xmlOS{
+			Type:    xmlOSType{Arch: "x86_64", Machine: d.Machine.String(), Type: "hvm"},
+			Kernel:  d.Kernel,
+			Initrd:  d.Initrd,
+			Cmdline: kernelArgs(d.Cmdline, d.Accel, d.TSCkHz),
+		},
+		CPU:        d.cpu(),
+		OnPoweroff: "destroy", OnReboot: "restart", OnCrash: "destroy",
+		Devices: d.devices(),
+	}
+	out, err := xml.MarshalIndent(x, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("render domain %q: %w", d.Name, err)
+	}
+	return append(out, '\n'), nil
+}
+
+// cpu is the host's own CPU under KVM. Under TCG it is QEMU's basic model,
+// named so that it does not change with libvirt's default: it boots a little
+// faster than "max", whose extra features are all emulated.
+func (d Domain) cpu() *xmlCPU {
+	if d.Accel == AccelKVM {
+		return &xmlCPU{Mode: "host-passthrough", Check: "none"}
+	}
+	return &xmlCPU{
+		Mode: "custom", Match: "exact", Check: "none",
+		Model: &xmlCPUModel{Fallback: "forbid", Name: tcgCPU},
+	}
+}
+
+// tcgCPU is the CPU model of guests without hardware virtualisation.
+const tcgCPU = "qemu64"
+
+// devices is the shortest list that makes a lab guest: each device costs
+// start-up time in QEMU, in the firmware and in the guest's kernel. USB and
+// the balloon are named to keep libvirt from adding them.
+func (d Domain) devices() xmlDevices {
+	serial := xmlSerial{Type: "pty", Target: xmlSerialTarget{Type: "isa-serial"}}
+	if d.ConsoleLog != "" {
+		serial.Log = &xmlLog{File: d.ConsoleLog, Append: "on"}
+	}
+	devices := xmlDevices{
+		Emulator: d.Emulator,
+		Controllers: []xmlController{
+			{Type: "usb", Model: "none"},
+			{Type: "virtio-serial", Address: d.address()},
+		},
+		Serial:  serial,
+		Console: xmlSerial{Type: "pty", Target: xmlSerialTarget{Type: "serial"}},
+		// The socket's path is left to libvirt: it makes a private directory for each start.
+		Channels: []xmlChannel{port(IdentityPort)},
+		Balloon:  xmlModel{Model: "none"},
+	}
+	if d.GuestAgent {
+		devices.Channels = append(devices.Channels, port(AgentPort))
+	}
+	for _, nic := range d.NICs {
+		devices.Interfaces = append(devices.Interfaces, d.nic(nic))
+	}
+	return devices
+}
+
+// nic is a virtio card on a tap that somebody else made: managed='no' keeps
+// libvirt from creating it, and from taking it down at the end.
+func (d Domain) nic(n NIC) xmlInterface {
+	x := xmlInterface{
+		Type:    "ethernet",
+		MAC:     xmlMAC{Address: n.MAC.String()},
+		Target:  xmlTap{Dev: n.Tap, Managed: "no"},
+		Model:   xmlNICModel{Type: "virtio"},
+		Address: d.address(),
+	}
+	if d.Machine == MachineQ35 {
+		// Guests boot from their kernel: loading the network boot ROM is time lost.
+		x.ROM = &xmlROM{Enabled: "no"}
+	}
+	return x
+}
+
+// address is where a virtio device sits: microvm has no PCI bus, and libvirt
+// does not work that out by itself.
+func (d Domain) address() *xmlAddress {
+	if d.Machine == MachineMicrovm {
+		return &xmlAddress{Type: "virtio-mmio"}
+	}
+	return nil
+}
+
+// port is a virtio-serial port whose host side is a UNIX socket on which QEMU
+// listens.
+func port(name string) xmlChannel {
+	return xmlChannel{
+		Type:   "unix",
+		Source: xmlChannelSource{Mode: "bind"},
+		Target: xmlChannelTarget{Type: "virtio", Name: name},
+	}
+}
+
+// kernelArgs adds to a command line what depends on the host: under TCG a
+// guest's time stamp counter is the host's, and a guest that is told its
+// frequency need not measure it, which on a busy host can take for ever.
+func kernelArgs(cmdline string, accel Accel, tscKHz uint64) string {
+	if accel == AccelTCG && tscKHz != 0 && !strings.Contains(cmdline, "tsc_early_khz=") {
+		cmdline = strings.TrimSpace(fmt.Sprintf("%s tsc_early_khz=%d", cmdline, tscKHz))
+	}
+	return cmdline
+}
