@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -378,5 +379,45 @@ func TestManyAtOnce(t *testing.T) {
 	each(func(name string) error { _, err := h.RemoveLink(t.Context(), name, owner(name)); return err })
 	if _, err := h.RemoveLink(t.Context(), "br1", owner("br1")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTapIsNotInherited makes taps while other goroutines start programs that outlive them: none of those may keep a
+// tap open, for then QEMU could not open it.
+func TestTapIsNotInherited(t *testing.T) {
+	ns, h := open(t)
+	const taps = 40
+	var children []*exec.Cmd
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range taps {
+			child := exec.Command("cat")
+			if _, err := child.StdinPipe(); err != nil {
+				t.Error(err)
+			}
+			if err := child.Start(); err != nil {
+				t.Error(err)
+			}
+			children = append(children, child)
+		}
+	}()
+	for i := range taps {
+		name := fmt.Sprintf("tap%d", i)
+		if _, err := h.EnsureTap(t.Context(), netsetup.Tap{Name: name, Owner: owner(name)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-done
+	for i := range taps {
+		if err := openTap(t, ns, fmt.Sprintf("tap%d", i)).Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, child := range children {
+		if err := child.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		_ = child.Wait() // it was killed
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -78,7 +79,12 @@ func (tap Tap) repairs(have, bridge Link) []repair {
 // createTap makes the tap under a name that the kernel chooses, so that it is new for certain: opening
 // a tap by a name that exists would take over that one. It stays non-persistent until it is marked: if
 // this process ends before, the tap ends with it.
+//
+// Nothing is forked until it is closed again: between fork and exec a child has the open files of its
+// parent, and a tap that anybody has open cannot be opened by QEMU.
 func (h *Handle) createTap(want Tap) (link Link, err error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	tun, err := h.openTap("kvmlab%d", uint(want.UID), uint(want.GID))
 	if err != nil {
 		return Link{}, err

@@ -8,6 +8,9 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly GOLANGCI_LINT=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 readonly GOTESTSUM=gotest.tools/gotestsum@v1.13.0
 
+# kvmlab is one static program (and its supervisor needs that: see detach in internal/supervisor).
+export CGO_ENABLED=0
+
 # A checkout that belongs to the user behind sudo: git, which Go asks for the version to
 # stamp into the binary, would refuse to read it as root.
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$ROOT
@@ -110,5 +113,5 @@ build_kvmlab() {
   fi
   need_go
   say "building bin/kvmlab"
-  (cd "$ROOT" && CGO_ENABLED=0 go build -trimpath -o bin/kvmlab ./cmd/kvmlab)
+  (cd "$ROOT" && go build -trimpath -o bin/kvmlab ./cmd/kvmlab)
 }

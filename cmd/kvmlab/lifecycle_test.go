@@ -260,9 +260,10 @@ func (s *sandbox) plantForeign() {
 	s.t.Helper()
 	s.run("sh", "-ec", `
 		ip link add br9 type bridge
-		ip link set br9 up
+		ip link set br9 addrgenmode none up
 		ip tuntap add mode tap name tap9
 		ip link set tap9 master br9
+		until grep -q down /sys/class/net/br9/operstate; do sleep 0.01; done
 		virsh --quiet define /dev/stdin <<-XML
 			<domain type='qemu'><name>three-taps-pc9</name><memory unit='MiB'>16</memory>
 			<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>

@@ -171,12 +171,18 @@ func InheritedReady() *Ready {
 	return &Ready{pipe: os.NewFile(3, "ready pipe")}
 }
 
-// detach stops the kernel from ending this process with its parent; called once the lock is held.
+// detach stops the kernel from ending this process with its parent; called once the lock is held. The kernel keeps
+// the wish by thread: it is the first one's, and this goroutine may run on any, so all of them take it back.
 func detach() error {
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("outlive the parent: %w", err)
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, 0, 0)
+	switch errno {
+	case 0:
+		return nil
+	case unix.ENOTSUP:
+		return fmt.Errorf("outlive the parent: %w in a program that was built with cgo", errno)
+	default:
+		return fmt.Errorf("outlive the parent: %w", errno)
 	}
-	return nil
 }
 
 // Tell reports the outcome of starting: nil is success. Later calls do nothing.

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	case "hang": // before the lock is taken, deaf to everything but SIGKILL
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Fprintln(os.Stderr, "hanging", os.Getpid())
-		select {}
+		_ = unix.Pause() // until it is killed
 	case "start": // a parent that is killed while it waits for its child
 		p := processIn(os.Getenv(envDir), "hang")
 		_ = p.Start(context.Background())
