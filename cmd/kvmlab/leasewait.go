@@ -32,9 +32,8 @@ type leaseWaiter struct {
 	after  uint64 // the newest event before this run
 
 	mu      sync.Mutex
-	started map[string]bool           // guests that this run has started
-	watch   func(lab.Event)           // sees the events while waiting
-	leased  map[supervisor.NIC]string // the addresses, once known
+	started map[string]engine.Action // guests that this run has started, for the first time or again
+	watch   func(lab.Event)          // sees the events while waiting
 }
 
 func newLeaseWaiter(ctx context.Context, a *app, h *host, name string, limit time.Duration) (*leaseWaiter, error) {
@@ -43,7 +42,7 @@ func newLeaseWaiter(ctx context.Context, a *app, h *host, name string, limit tim
 		return nil, err
 	}
 	w := &leaseWaiter{
-		app: a, files: files, client: supervisor.NewClient(files.SupervisorSocket()), limit: limit, started: map[string]bool{},
+		app: a, files: files, client: supervisor.NewClient(files.SupervisorSocket()), limit: limit, started: map[string]engine.Action{},
 	}
 	if running, _, err := superviseProcess(a, files).Observe(ctx); err == nil && running {
 		// An old supervisor still knows the ACKs of before this run. One that does not answer has none to tell.
@@ -62,7 +61,7 @@ func (w *leaseWaiter) Change(ev engine.Event) {
 	if ev.Kind == engine.Started && ev.Change.Address.Kind == engine.KindDomain {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.started[ev.Change.Address.Name] = true
+		w.started[ev.Change.Address.Name] = ev.Change.Action
 	}
 }
 
@@ -91,14 +90,14 @@ func (w *leaseWaiter) Wait(ctx context.Context, l *lab.Lab) error {
 
 // wanted lists the cards that should get an address and do not hold one yet: those on a bridge with DHCP, of guests
 // started now or without a lease in the store.
-func (w *leaseWaiter) wanted(l *lab.Lab) ([]supervisor.NIC, error) {
+func (w *leaseWaiter) wanted(l *lab.Lab) ([]supervisor.Wanted, error) {
 	leases, err := dhcp.ReadLeases(w.files.LeaseDir())
 	if err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var want []supervisor.NIC
+	var want []supervisor.Wanted
 	for _, guest := range l.Guests {
 		for _, nic := range guest.NICs {
 			bridge, ok := l.Bridge(nic.Bridge)
@@ -108,8 +107,11 @@ func (w *leaseWaiter) wanted(l *lab.Lab) ([]supervisor.NIC, error) {
 			held := slices.ContainsFunc(leases, func(lease dhcp.Lease) bool {
 				return lease.State == dhcp.StateBound && lease.MAC == dhcp.Ethernet(nic.MAC)
 			})
-			if w.started[guest.Name] || !held {
-				want = append(want, supervisor.NIC{Guest: guest.Name, Name: nic.Name})
+			if action, ok := w.started[guest.Name]; ok || !held {
+				want = append(want, supervisor.Wanted{
+					NIC:       supervisor.NIC{Guest: guest.Name, Name: nic.Name},
+					Restarted: action == engine.Update,
+				})
 			}
 		}
 	}

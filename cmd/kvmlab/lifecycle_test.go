@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // TestThreeTaps is the class's lab from nothing to nothing: up, look, ping, down.
@@ -260,7 +261,8 @@ func (s *sandbox) plantForeign() {
 	s.t.Helper()
 	s.run("sh", "-ec", `
 		ip link add br9 type bridge
-		ip link set br9 addrgenmode none up
+		ip link set br9 addrgenmode none
+		ip link set br9 up
 		ip tuntap add mode tap name tap9
 		ip link set tap9 master br9
 		until grep -q down /sys/class/net/br9/operstate; do sleep 0.01; done
@@ -398,15 +400,16 @@ func TestFailingGuest(t *testing.T) {
 func TestTwoUpsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t)
+	s.env = []string{"KVMLAB_TEST_SIGNAL=STOP@5"} // it stands still in the middle, with the lock
 	first, lines := s.start("kvmlab", "up")
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), "tap1") {
-			break
-		}
-	}
+	s.env = nil
+	awaitStopped(t, first.Process.Pid)
 	r := s.try("kvmlab", "up")
 	if r.status != 4 || !strings.Contains(r.err, "KL600") {
 		t.Errorf("the second up: exit status %d\n%s", r.status, r.err)
+	}
+	if err := first.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
 	}
 	for lines.Scan() { // the pipe must not fill
 	}
@@ -414,6 +417,15 @@ func TestTwoUpsAtOnce(t *testing.T) {
 		t.Errorf("the first up: %v", err)
 	}
 	s.run("kvmlab", "down")
+}
+
+// awaitStopped returns when a child of this process has stopped (SIGSTOP); waitid(2) with WNOWAIT leaves its end to
+// whoever waits for that.
+func awaitStopped(t *testing.T, pid int) {
+	t.Helper()
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestRunInForeground is a lab owned by something else than a person: ready, then SIGTERM, then nothing left.

@@ -18,6 +18,14 @@ type NIC struct{ Guest, Name string }
 // String returns "pc1 eth0".
 func (n NIC) String() string { return n.Guest + " " + n.Name }
 
+// Wanted is a network card that should get an address.
+type Wanted struct {
+	NIC
+
+	// Restarted means that the caller has switched the guest off and on: what it did before counts for nothing.
+	Restarted bool
+}
+
 // MissingLease is a network card that got no address in time.
 type MissingLease struct {
 	NIC NIC
@@ -68,34 +76,22 @@ func (e *GuestStoppedError) Error() string { return fmt.Sprintf("guest %q stoppe
 
 // AwaitLeases follows the events after sequence number after until every card in want was sent an ACK, and returns
 // the addresses. each, when not nil, sees every event on the way. When ctx ends first, a *LeaseTimeoutError says who
-// is missing; a guest that stops (*GuestStoppedError) or a supervisor that ends is an error at once.
-func (c *Client) AwaitLeases(ctx context.Context, after uint64, want []NIC, each func(lab.Event)) (map[NIC]netip.Addr, error) {
+// is missing; a guest that stops by itself (*GuestStoppedError) or a supervisor that ends is an error at once.
+func (c *Client) AwaitLeases(ctx context.Context, after uint64, want []Wanted, each func(lab.Event)) (map[NIC]netip.Addr, error) {
 	leased := map[NIC]netip.Addr{}
 	if len(want) == 0 {
 		return leased, nil
 	}
-	last := map[NIC]string{}
-	var stopped error
+	w := leaseWatch{want: want, leased: leased, last: map[NIC]string{}, started: map[string]bool{}}
 	err := c.Events(ctx, after, func(ev lab.Event) bool {
 		if each != nil {
 			each(ev)
 		}
-		for _, nic := range want {
-			if nic.Guest != ev.Guest || (ev.NIC != "" && ev.NIC != nic.Name) {
-				continue
-			}
-			last[nic] = ev.Message
-			if ev.Kind == lab.EventGuest && ev.Message == lab.GuestStopped {
-				stopped = &GuestStoppedError{Guest: ev.Guest}
-			}
-			if ev.Sent && ev.Message == dhcp.Ack.String() {
-				leased[nic] = ev.Address
-			}
-		}
-		return stopped == nil && len(leased) < len(want)
+		w.see(ev)
+		return w.stopped == nil && len(leased) < len(want)
 	})
-	if stopped != nil {
-		return leased, stopped
+	if w.stopped != nil {
+		return leased, w.stopped
 	}
 	if len(leased) == len(want) {
 		return leased, nil
@@ -108,10 +104,40 @@ func (c *Client) AwaitLeases(ctx context.Context, after uint64, want []NIC, each
 	}
 	timeout := &LeaseTimeoutError{Cause: ctx.Err()}
 	for _, nic := range want {
-		if _, ok := leased[nic]; !ok {
-			timeout.Missing = append(timeout.Missing, MissingLease{NIC: nic, Last: last[nic]})
+		if _, ok := leased[nic.NIC]; !ok {
+			timeout.Missing = append(timeout.Missing, MissingLease{NIC: nic.NIC, Last: w.last[nic.NIC]})
 		}
 	}
 	slices.SortFunc(timeout.Missing, func(a, b MissingLease) int { return cmp.Compare(a.NIC.String(), b.NIC.String()) })
 	return leased, timeout
+}
+
+// leaseWatch is what AwaitLeases knows while it waits.
+type leaseWatch struct {
+	want    []Wanted
+	leased  map[NIC]netip.Addr
+	last    map[NIC]string  // the last thing that was seen of a card
+	started map[string]bool // guests that were seen to start
+	stopped error           // a guest stopped by itself
+}
+
+// see takes one event into account.
+func (w *leaseWatch) see(ev lab.Event) {
+	for _, nic := range w.want {
+		if nic.Guest != ev.Guest || (ev.NIC != "" && ev.NIC != nic.Name) {
+			continue
+		}
+		w.last[nic.NIC] = ev.Message
+		switch {
+		case ev.Kind == lab.EventGuest && ev.Message == lab.GuestStarted:
+			w.started[ev.Guest] = true
+			delete(w.leased, nic.NIC)
+		case ev.Kind == lab.EventGuest && ev.Message == lab.GuestStopped:
+			if w.started[ev.Guest] || !nic.Restarted {
+				w.stopped = &GuestStoppedError{Guest: ev.Guest}
+			}
+		case ev.Sent && ev.Message == dhcp.Ack.String():
+			w.leased[nic.NIC] = ev.Address
+		}
+	}
 }

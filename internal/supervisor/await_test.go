@@ -51,7 +51,7 @@ func dhcpEvent(guest, message string, sent bool) lab.Event {
 func TestAwaitLeases(t *testing.T) {
 	pc1, pc2 := supervisor.NIC{Guest: "pc1", Name: "eth0"}, supervisor.NIC{Guest: "pc2", Name: "eth0"}
 	booted := lab.Event{Kind: lab.EventGuest, Guest: "pc2", Message: lab.GuestIdentified}
-	want := []supervisor.NIC{pc1, pc2}
+	want := []supervisor.Wanted{{NIC: pc1}, {NIC: pc2}}
 
 	t.Run("all leased", func(t *testing.T) {
 		seen := 0
@@ -98,6 +98,20 @@ func TestAwaitLeases(t *testing.T) {
 		stopped := new(supervisor.GuestStoppedError)
 		if !errors.As(err, &stopped) || stopped.Guest != "pc2" {
 			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a guest is restarted", func(t *testing.T) {
+		guest := func(message string) lab.Event { return lab.Event{Kind: lab.EventGuest, Guest: "pc1", Message: message} }
+		want := []supervisor.Wanted{{NIC: pc1, Restarted: true}}
+		stop, start := guest(lab.GuestStopped), guest(lab.GuestStarted)
+		leased, err := tellEvents(t, true, stop, start, dhcpEvent("pc1", "ACK", true)).AwaitLeases(t.Context(), 0, want, nil)
+		if err != nil || leased[pc1] != netip.MustParseAddr("192.168.1.2") {
+			t.Errorf("got %v, %v", leased, err)
+		}
+		_, err = tellEvents(t, true, stop, start, stop).AwaitLeases(t.Context(), 0, want, nil)
+		stopped := new(supervisor.GuestStoppedError)
+		if !errors.As(err, &stopped) {
+			t.Errorf("it stopped after its start: got %v", err)
 		}
 	})
 	t.Run("nobody to wait for", func(t *testing.T) {

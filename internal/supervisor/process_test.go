@@ -80,7 +80,9 @@ type quietWire struct{}
 
 func (quietWire) ForeignPorts(context.Context, string, string) ([]string, error) { return nil, nil }
 
-func (quietWire) Watch(ctx context.Context) (<-chan struct{}, error) { return closedBy[struct{}](ctx), nil }
+func (quietWire) Watch(ctx context.Context) (<-chan struct{}, error) {
+	return closedBy[struct{}](ctx), nil
+}
 
 // noGuests is a libvirt without domains.
 type noGuests struct{}
