@@ -192,7 +192,7 @@ func keyTable(s *schemaNode) string {
 		if slices.Contains(s.Required, name) {
 			fallback = "required"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, p.Description, fallback)
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, strings.ReplaceAll(p.Description, "<", "&lt;"), fallback)
 	}
 	return b.String()
 }
