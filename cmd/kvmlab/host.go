@@ -101,7 +101,7 @@ func findImage(dirs state.Dirs, name string) (engine.Image, error) {
 
 // tapOwner is who may open the lab's taps beside root: the user behind sudo, as with `ip tuntap add … user ana`.
 func tapOwner(env func(string) string) engine.TapOwner {
-	owner := engine.TapOwner{}
+	owner := engine.TapOwner{User: "root", Group: "root"}
 	uid, uidErr := strconv.Atoi(env("SUDO_UID"))
 	gid, gidErr := strconv.Atoi(env("SUDO_GID"))
 	if uidErr != nil || gidErr != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +28,10 @@ func newSuperviseCmd(a *app) *cobra.Command {
 }
 
 func runSupervise(ctx context.Context, a *app, name string) error {
+	// It was started as /proc/self/exe, and would be "exe" in the eyes of ss and ps (proc(5), comm).
+	if err := os.WriteFile("/proc/self/comm", []byte("kvmlab"), 0); err != nil {
+		a.log.Debug("name the process", "err", err)
+	}
 	ready := supervisor.InheritedReady()
 	fail := func(err error) error {
 		_ = ready.Tell(err) // the parent may be gone; the error is logged as well

@@ -208,7 +208,7 @@ func (o *upOptions) bringUp(ctx context.Context, h *host, name string, resolve e
 		ready = nil
 	}
 	show.Begin(waiter)
-	return h.Up(ctx, name, resolve, engine.UpOptions{Ready: ready})
+	return h.Up(ctx, name, resolve, engine.UpOptions{Planned: show.Open, Ready: ready})
 }
 
 // showResult ends `up` with the table of guests.

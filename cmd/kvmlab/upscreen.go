@@ -73,13 +73,13 @@ func (s *upScreen) Change(ev engine.Event) {
 	case engine.KindTap:
 		progress.Guest, progress.Step, progress.Text = s.tapOf[name], cliui.StepTap, name
 	case engine.KindDomain:
-		if progress.State == cliui.StepDone {
-			return // powered on; the guest itself says when it has booted
-		}
 		progress.Guest, progress.Step, progress.Text = name, cliui.StepBoot, ""
 	default:
 	}
-	s.screen.Send(progress)
+	// A domain that is done is powered on; the guest itself says when it has booted.
+	if ev.Change.Address.Kind != engine.KindDomain || progress.State != cliui.StepDone {
+		s.screen.Send(progress)
+	}
 	if s.explain && ev.Kind == engine.Done {
 		s.screen.Send(cliui.ProgressEvent{Note: explainChange(ev.Change)})
 	}

@@ -14,6 +14,8 @@ import (
 
 // UpOptions are the choices of Up.
 type UpOptions struct {
+	// Planned, when set, is called once with the lab before the first change; not when there is nothing to change.
+	Planned func(l *lab.Lab)
 	// Ready, when set, is called after all changes were made, to wait until the lab does what it should. Its error
 	// takes this run back, like that of a change.
 	Ready func(ctx context.Context, l *lab.Lab) error
@@ -114,6 +116,9 @@ func (e *Engine) bringUp(ctx context.Context, files state.Lab, p prepared, opts 
 	}
 	if err := r.open(p.stored); err != nil {
 		return errors.Join(err, r.close(), r.files.WriteLabFile(p.stored))
+	}
+	if opts.Planned != nil {
+		opts.Planned(p.want)
 	}
 	err := r.apply(ctx, p.plan, p.seen)
 	if err == nil && ctx.Err() == nil && opts.Ready != nil {
