@@ -66,8 +66,7 @@ func (c *Conn) Start(ctx context.Context, name string) error {
 	if err == nil {
 		return nil
 	}
-	var refused *StartError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*StartError](err); ok {
 		return refused
 	}
 	if isAnswer(err) && s.Name != "" {

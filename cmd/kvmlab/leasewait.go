@@ -36,7 +36,7 @@ type leaseWaiter struct {
 	watch   func(lab.Event)          // sees the events while waiting
 }
 
-func newLeaseWaiter(ctx context.Context, a *app, h *host, name string, limit time.Duration) (*leaseWaiter, error) {
+func newLeaseWaiter(ctx context.Context, a *app, name string, limit time.Duration) (*leaseWaiter, error) {
 	files, err := a.dirs.Lab(name)
 	if err != nil {
 		return nil, err

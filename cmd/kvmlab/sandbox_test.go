@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -129,11 +130,11 @@ func (s *sandbox) run(name string, args ...string) string {
 	return r.out
 }
 
-// runWith is run with extra environment variables for this one command.
+// tryWith is try run with extra environment variables for this one command.
 func (s *sandbox) tryWith(env []string, name string, args ...string) result {
 	s.t.Helper()
 	with := *s
-	with.env = append(with.env[:len(with.env):len(with.env)], env...)
+	with.env = append(slices.Clip(with.env), env...)
 	return with.try(name, args...)
 }
 

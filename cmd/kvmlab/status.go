@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -54,10 +56,7 @@ func runStatus(ctx context.Context, a *app, names []string) (err error) {
 		return nil
 	}
 	for i, st := range report.Labs {
-		if i > 0 {
-			fmt.Fprintln(a.Out)
-		}
-		if err := writeStatus(a, st); err != nil {
+		if err := writeStatus(a, st, i > 0); err != nil {
 			return err
 		}
 	}
@@ -65,28 +64,35 @@ func runStatus(ctx context.Context, a *app, names []string) (err error) {
 }
 
 // writeStatus prints one lab for people: a line for the lab, its bridges, its guests, and what is not as it should be.
-func writeStatus(a *app, st labState) error {
+// apart sets it off from the lab before.
+func writeStatus(a *app, st labState, apart bool) error {
+	var out bytes.Buffer
+	if apart {
+		out.WriteByte('\n')
+	}
 	style := a.OutStyle()
 	state := style.Good(a.T("state." + st.State))
 	if st.State != "up" {
 		state = style.Bad(a.T("state." + st.State))
 	}
-	fmt.Fprintf(a.Out, "%s: %s\n", style.Bold(st.Name), state)
+	fmt.Fprintf(&out, "%s: %s\n", style.Bold(st.Name), state)
 	for _, b := range st.Bridges {
-		fmt.Fprintln(a.Out, "  "+bridgeLine(a, b, st.Supervisor.Running))
+		fmt.Fprintln(&out, "  "+bridgeLine(a, b, st.Supervisor.Running))
 	}
 	if len(st.Guests) > 0 {
-		fmt.Fprintln(a.Out)
-		if err := writeGuestTable(a, st); err != nil {
+		out.WriteByte('\n')
+		if err := writeGuestTable(a, &out, st); err != nil {
 			return err
 		}
 	}
-	if len(st.Drift) == 0 {
-		return nil
+	if len(st.Drift) > 0 {
+		fmt.Fprintf(&out, "\n%s\n", a.T("status.drift"))
 	}
-	fmt.Fprintf(a.Out, "\n%s\n", a.T("status.drift"))
 	for _, d := range st.Drift {
-		fmt.Fprintf(a.Out, "  %s: %s\n", d.Address, d.Problem)
+		fmt.Fprintf(&out, "  %s: %s\n", d.Address, d.Problem)
+	}
+	if _, err := out.WriteTo(a.Out); err != nil || len(st.Drift) == 0 {
+		return err
 	}
 	a.say("status.heal", "lab", st.Name)
 	return nil
@@ -112,7 +118,7 @@ func bridgeLine(a *app, b bridgeState, supervised bool) string {
 }
 
 // writeGuestTable prints a row for each network card: guest, tap, MAC and address are what the exercise is about.
-func writeGuestTable(a *app, st labState) error {
+func writeGuestTable(a *app, out io.Writer, st labState) error {
 	cards := 0
 	for _, g := range st.Guests {
 		cards = max(cards, len(g.NICs))
@@ -134,7 +140,7 @@ func writeGuestTable(a *app, st labState) error {
 			table.Row(name, state, nic.Name, nic.Tap, nic.Bridge, nic.MAC.String(), cardAddress(a, nic))
 		}
 	}
-	_, err := table.WriteTo(a.Out)
+	_, err := table.WriteTo(out)
 	return err
 }
 

@@ -38,7 +38,7 @@ func runSupervise(ctx context.Context, a *app, name string) error {
 		return err
 	}
 	// The log outlives the terminal, so it says what happens at every level that is not for debugging.
-	log := slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	logger := slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	files, err := a.dirs.Lab(name)
 	if err != nil {
 		return fail(err)
@@ -58,10 +58,10 @@ func runSupervise(ctx context.Context, a *app, name string) error {
 	}
 	defer virt.Close() //nolint:errcheck // the process ends
 	err = supervisor.Run(ctx, supervisor.Config{
-		Lab: l, Files: files, Wire: net, Guests: virt, Log: log, Ready: ready.Tell, Detach: true,
+		Lab: l, Files: files, Wire: net, Guests: virt, Log: logger, Ready: ready.Tell, Detach: true,
 	})
 	if err != nil {
-		log.Error("supervisor ends", "lab", name, "err", err)
+		logger.Error("supervisor ends", "lab", name, "err", err)
 	}
 	return err
 }

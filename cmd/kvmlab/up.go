@@ -75,7 +75,7 @@ func (o *upOptions) lab() (string, engine.Resolver, error) {
 		return "", nil, err
 	}
 	if stored != "" {
-		return stored, resolveStored(o.app, stored), nil
+		return stored, resolveStored(stored), nil
 	}
 	o.app.showDiagnostics(spec.Warnings)
 	resolve := func(previous *lab.Lab, taken func(macgen.MAC) bool) (*lab.Lab, error) {
@@ -133,7 +133,7 @@ func labIsThere(a *app, name string) bool {
 }
 
 // resolveStored gives the description that the lab was brought up with.
-func resolveStored(a *app, name string) engine.Resolver {
+func resolveStored(name string) engine.Resolver {
 	return func(previous *lab.Lab, _ func(macgen.MAC) bool) (*lab.Lab, error) {
 		if previous == nil {
 			return nil, diag.New(diag.NoSuchLab, diag.Args{"lab": name, "suggestion": "", "known": []string{}})
@@ -198,7 +198,7 @@ func (o *upOptions) run(ctx context.Context) (err error) {
 // bringUp runs the engine and waits for the leases inside its transaction, so that a guest that gets none, or Ctrl-C
 // while waiting, undoes what this run has made.
 func (o *upOptions) bringUp(ctx context.Context, h *host, name string, resolve engine.Resolver, show *upScreen) (*engine.Result, error) {
-	waiter, err := newLeaseWaiter(ctx, o.app, h, name, o.wait)
+	waiter, err := newLeaseWaiter(ctx, o.app, name, o.wait)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +224,7 @@ func (o *upOptions) showResult(ctx context.Context, h *host, result *engine.Resu
 			Lab     labState `json:"lab"`
 		}{len(result.Plan.Changes), st})
 	}
-	if err := writeGuestTable(a, st); err != nil {
+	if err := writeGuestTable(a, a.Out, st); err != nil {
 		return err
 	}
 	if len(result.Plan.Changes) == 0 {

@@ -14,7 +14,6 @@ import (
 type upScreen struct {
 	app     *app
 	explain bool
-	title   string
 	waiter  *leaseWaiter
 	screen  *cliui.Screen
 	tapOf   map[string]string // guest by tap

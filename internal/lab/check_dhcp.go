@@ -163,18 +163,9 @@ func firstOn(g GuestSpec, bridge string) *NICSpec {
 func (d *decoder) checkPoolSize(spec *Spec, b *BridgeSpec) {
 	reserved := make(map[string]bool)
 	macs := make(map[macgen.MAC]bool)
-	free := 0
-	for _, r := range b.DHCP.Ranges {
-		free += r.Value.Count()
-	}
 	for _, r := range b.DHCP.Reservations {
 		reserved[r.Guest.Value] = r.Guest.Set
 		macs[r.MAC.Value] = r.MAC.Set
-		for _, pool := range b.DHCP.Ranges {
-			if r.Address.Set && pool.Value.Contains(r.Address.Value) {
-				free--
-			}
-		}
 	}
 	clients := 0
 	for _, g := range spec.Guests {
@@ -190,7 +181,21 @@ func (d *decoder) checkPoolSize(spec *Spec, b *BridgeSpec) {
 			clients++
 		}
 	}
-	if free = max(free, 0); clients > free && len(d.diags.Errors()) == 0 {
+	if free := unreserved(b.DHCP); clients > free && len(d.diags.Errors()) == 0 {
 		d.add(b.DHCP.Pos, diag.FewAddresses, diag.Args{"bridge": b.Name.Value, "addresses": free, "clients": clients})
 	}
+}
+
+// unreserved counts the addresses of the ranges that are kept for nobody.
+func unreserved(spec *DHCPSpec) int {
+	free := 0
+	for _, pool := range spec.Ranges {
+		free += pool.Value.Count()
+		for _, r := range spec.Reservations {
+			if r.Address.Set && pool.Value.Contains(r.Address.Value) {
+				free--
+			}
+		}
+	}
+	return max(free, 0)
 }

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -64,11 +65,9 @@ func (d *decoder) follow(n *yaml.Node) (*yaml.Node, bool) {
 	if n.Kind != yaml.AliasNode {
 		return n, true
 	}
-	for _, o := range d.open {
-		if o == n.Alias {
-			d.add(d.pos(n), diag.AliasLoop, diag.Args{"alias": n.Value})
-			return nil, false
-		}
+	if slices.Contains(d.open, n.Alias) {
+		d.add(d.pos(n), diag.AliasLoop, diag.Args{"alias": n.Value})
+		return nil, false
 	}
 	return n.Alias, n.Alias != nil
 }

@@ -52,7 +52,7 @@ func (k *EventKind) UnmarshalText(text []byte) error {
 }
 
 // The words that Event.Message carries for EventGuest and EventService. For EventDHCP it carries the message
-// type by its RFC 2132 section 9.6 name without the DHCP prefix: DISCOVER, OFFER, REQUEST, ACK, NAK, …
+// type by its RFC 2132 section 9.6 name without the DHCP prefix: DISCOVER, OFFER, REQUEST, ACK, NAK and so on.
 const (
 	GuestStarted    = "started"    // libvirt reports the domain running
 	GuestIdentified = "identified" // user space runs and has taken its name and MACs

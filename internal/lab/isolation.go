@@ -1,6 +1,9 @@
 package lab
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Isolation says which network namespace a lab's links live in.
 type Isolation uint8
@@ -68,10 +71,8 @@ type enum interface {
 }
 
 func word[E enum](e E, valid ...E) ([]byte, error) {
-	for _, v := range valid {
-		if v == e {
-			return []byte(e.String()), nil
-		}
+	if slices.Contains(valid, e) {
+		return []byte(e.String()), nil
 	}
 	return nil, fmt.Errorf("write %v: not a valid value", e)
 }

@@ -50,7 +50,7 @@ func (d *decoder) parse(spec *Spec, file string, src []byte) {
 	}
 }
 
-// nicName is the name of a guest's card by its place: eth0, eth1 …
+// nicName is the name of a guest's card by its place: eth0, eth1 and so on.
 func nicName(index int) string { return fmt.Sprintf("eth%d", index) }
 
 // checkLinkNames looks for names that two links of one namespace would have.

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"io"
+	"iter"
 	"net/netip"
 	"time"
 
@@ -96,15 +97,12 @@ func nameTaps(spec *Spec, l *Lab) {
 		}
 	}
 	next := 1
-	for g := range l.Guests {
-		for i := range l.Guests[g].NICs {
-			nic := &l.Guests[g].NICs[i]
-			for nic.Tap == "" {
-				if name := fmt.Sprintf("tap%d", next); !used[name] {
-					nic.Tap = name
-				}
-				next++
+	for _, nic := range l.cards() {
+		for nic.Tap == "" {
+			if name := fmt.Sprintf("tap%d", next); !used[name] {
+				nic.Tap = name
 			}
+			next++
 		}
 	}
 }
@@ -112,46 +110,64 @@ func nameTaps(spec *Spec, l *Lab) {
 // giveMACs fills the MAC addresses that the file leaves to kvmlab: first those
 // kept from before, then new ones that nobody has.
 func giveMACs(spec *Spec, l *Lab, opts ResolveOptions) diag.List {
-	var problems diag.List
 	taken := func(mac macgen.MAC) bool { return opts.Taken != nil && opts.Taken(mac) }
 	mine := make(map[macgen.MAC]bool)
-	for g, guest := range l.Guests {
-		for i, nic := range guest.NICs {
-			if nic.MAC.IsZero() {
-				continue
-			}
-			mine[nic.MAC] = true
-			if kept := previousMAC(opts.Previous, guest.Name, nic.Name); kept != nic.MAC && taken(nic.MAC) {
-				problems.Add(diag.New(diag.MACTaken, diag.Args{"mac": nic.MAC, "guest": guest.Name, "nic": nic.Name}).
-					At(spec.Guests[g].NICs[i].MAC.Pos))
-			}
+	var problems diag.List
+	for guest, nic := range l.cards() {
+		if nic.MAC.IsZero() {
+			continue
+		}
+		mine[nic.MAC] = true
+		if kept := previousMAC(opts.Previous, guest, nic.Name); kept != nic.MAC && taken(nic.MAC) {
+			problems.Add(diag.New(diag.MACTaken, diag.Args{"mac": nic.MAC, "guest": guest, "nic": nic.Name}).
+				At(macPos(spec, nic.MAC)))
 		}
 	}
-	each := func(give func(guest string, nic *NIC)) {
+	for guest, nic := range l.cards() {
+		kept := previousMAC(opts.Previous, guest, nic.Name)
+		if nic.MAC.IsZero() && !mine[kept] && macgen.ValidateStation(kept) == nil {
+			nic.MAC = kept
+			mine[kept] = true
+		}
+	}
+	for guest, nic := range l.cards() {
+		if !nic.MAC.IsZero() {
+			continue
+		}
+		mac, err := macgen.Random(opts.Random, func(m macgen.MAC) bool { return mine[m] || taken(m) })
+		if err != nil {
+			problems.Add(diag.New(diag.NoFreeMAC, diag.Args{"guest": guest, "nic": nic.Name}).Wrap(err))
+			continue
+		}
+		nic.MAC = mac
+		mine[mac] = true
+	}
+	return problems
+}
+
+// cards gives every card of the lab with the name of its guest, in order.
+func (l *Lab) cards() iter.Seq2[string, *NIC] {
+	return func(yield func(string, *NIC) bool) {
 		for g := range l.Guests {
 			for i := range l.Guests[g].NICs {
-				if nic := &l.Guests[g].NICs[i]; nic.MAC.IsZero() {
-					give(l.Guests[g].Name, nic)
+				if !yield(l.Guests[g].Name, &l.Guests[g].NICs[i]) {
+					return
 				}
 			}
 		}
 	}
-	each(func(guest string, nic *NIC) {
-		if kept := previousMAC(opts.Previous, guest, nic.Name); !mine[kept] && macgen.ValidateStation(kept) == nil {
-			nic.MAC = kept
-			mine[kept] = true
+}
+
+// macPos is where the file gives a MAC address, which it does once at most.
+func macPos(spec *Spec, mac macgen.MAC) diag.Pos {
+	for _, g := range spec.Guests {
+		for _, nic := range g.NICs {
+			if nic.MAC.Set && nic.MAC.Value == mac {
+				return nic.MAC.Pos
+			}
 		}
-	})
-	each(func(guest string, nic *NIC) {
-		mac, err := macgen.Random(opts.Random, func(m macgen.MAC) bool { return mine[m] || taken(m) })
-		if err != nil {
-			problems.Add(diag.New(diag.NoFreeMAC, diag.Args{"guest": guest, "nic": nic.Name}).Wrap(err))
-			return
-		}
-		nic.MAC = mac
-		mine[mac] = true
-	})
-	return problems
+	}
+	return diag.Pos{}
 }
 
 // previousMAC is the address that a card had before, or zero.

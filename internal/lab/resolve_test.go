@@ -190,7 +190,7 @@ func TestDecodeDamaged(t *testing.T) {
 		{"newer", `{"version": 2, "name": "a", "future": true}`, diag.StateNewer},
 		{"torn", `{"version": 1, "name": "a", "bri`, diag.StateUnreadable},
 		{"empty", ``, diag.StateUnreadable},
-		{"unknown key", `{"version": 1, "name": "a", "nmae": 1}`, diag.StateUnreadable},
+		{"unknown key", `{"version": 1, "name": "a", "colour": 1}`, diag.StateUnreadable},
 		{"no name", `{"version": 1}`, diag.StateUnreadable},
 		{"no version", `{"name": "a"}`, diag.StateUnreadable},
 	} {

@@ -43,7 +43,7 @@ func objectSchema[T any](doc string, keys []key[T]) *jsonschema.Schema {
 }
 
 func listOf(element *jsonschema.Schema, limit int) *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "array", Items: element, MaxItems: jsonschema.Ptr(limit)}
+	return &jsonschema.Schema{Type: "array", Items: element, MaxItems: new(limit)}
 }
 
 // oneOrListOf is a list, or one element in its place.
@@ -55,7 +55,7 @@ func either(options ...*jsonschema.Schema) *jsonschema.Schema {
 	return &jsonschema.Schema{AnyOf: options}
 }
 
-func constant(v any) *jsonschema.Schema { return &jsonschema.Schema{Const: jsonschema.Ptr(v)} }
+func constant(v any) *jsonschema.Schema { return &jsonschema.Schema{Const: new(v)} }
 
 // oneWord is one word and no other.
 func oneWord(word string) *jsonschema.Schema { return constant(word) }
@@ -79,14 +79,14 @@ func defaulting(s *jsonschema.Schema, usual string) *jsonschema.Schema {
 func pattern(form *regexp.Regexp, limit int) *jsonschema.Schema {
 	s := &jsonschema.Schema{Type: "string", Pattern: form.String()}
 	if limit > 0 {
-		s.MaxLength = jsonschema.Ptr(limit)
+		s.MaxLength = new(limit)
 	}
 	return s
 }
 
 func integer(least, most, usual int) *jsonschema.Schema {
 	return &jsonschema.Schema{
-		Type: "integer", Minimum: jsonschema.Ptr(float64(least)), Maximum: jsonschema.Ptr(float64(most)),
+		Type: "integer", Minimum: new(float64(least)), Maximum: new(float64(most)),
 		Default: json.RawMessage(fmt.Sprint(usual)),
 	}
 }

@@ -104,8 +104,7 @@ func awaitReady(ctx context.Context, pipe *os.File) error {
 
 // ignoreExit drops the exit status of a process that was killed on purpose.
 func ignoreExit(err error) error {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
 		return nil
 	}
 	return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -71,7 +70,7 @@ func bareConfig(dir string, ready func(error) error) supervisor.Config {
 	}
 	return supervisor.Config{
 		Lab: &lab.Lab{Version: 1, Name: "bare"}, Files: files, Wire: quietWire{}, Guests: noGuests{},
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Ready: ready, Detach: true,
+		Log: slog.New(slog.DiscardHandler), Ready: ready, Detach: true,
 	}
 }
 
