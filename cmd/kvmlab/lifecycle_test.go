@@ -359,8 +359,8 @@ func TestRefused(t *testing.T) {
 			<domain type='qemu'><name>three-taps-pc2</name><memory unit='MiB'>16</memory>
 			<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>
 		XML`, "KL300", 4},
-		{"subnet on the host", "ip link add lan0 type dummy; ip addr add 192.168.1.77/24 dev lan0; ip link set lan0 up", "KL202", 4},
-		{"wider route on the host", "ip link add lan0 type dummy; ip link set lan0 up; ip route add 192.168.0.0/16 dev lan0", "KL202", 4},
+		{"subnet on the host", "ip link add lan0 type veth peer cable; ip addr add 192.168.1.77/24 dev lan0; ip link set lan0 up", "KL202", 4},
+		{"wider route on the host", "ip link add lan0 type veth peer cable; ip link set cable up; ip link set lan0 up; ip route add 192.168.0.0/16 dev lan0", "KL202", 4},
 		{"no image", "mkdir /tmp/empty-$$; export KVMLAB_X=1; mount --bind /tmp/empty-$$ /var/lib/kvmlab/images; rmdir /tmp/empty-$$ || true", "KL400", 4},
 		{"no libvirt", "kill $(cat /run/libvirtd.pid 2>/dev/null || pidof libvirtd); while pidof libvirtd >/dev/null; do :; done", "KL102", 4},
 	} {
@@ -436,15 +436,14 @@ func TestRunInForeground(t *testing.T) {
 	cmd, lines := s.start("kvmlab", "run", "--plain")
 	ready := false
 	for !ready && lines.Scan() {
-		ready = strings.Contains(lines.Text(), "ready")
+		ready = strings.Contains(lines.Text(), "three-taps is ready")
 	}
 	if !ready {
 		t.Fatal("run never said that it is ready")
 	}
-	checkThreeGuests(t, s.statusOf("three-taps"))
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	st := s.statusOf("three-taps")
+	checkThreeGuests(t, st)
+	s.run("kill", "-TERM", strconv.Itoa(st.Supervisor.PID)) // the supervisor is in run's own process
 	for lines.Scan() { // the pipe must not fill
 	}
 	if err := cmd.Wait(); err != nil {

@@ -30,7 +30,7 @@ func newRunCmd(a *app) *cobra.Command {
 // runForeground brings a lab up with the supervisor inside this process, says when every guest has its lease, and
 // takes the lab down when it is asked to end: what an init system or a container engine expects of a service.
 func runForeground(ctx context.Context, o *upOptions) (err error) {
-	a := o.app
+	a, began := o.app, o.app.now()
 	name, resolve, err := o.lab()
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func runForeground(ctx context.Context, o *upOptions) (err error) {
 	if err != nil {
 		return errors.Join(err, inside.Stop(context.WithoutCancel(ctx)))
 	}
-	if err := o.showResult(ctx, h, result, 0); err != nil {
+	if err := o.showResult(ctx, h, result, a.now().Sub(began)); err != nil {
 		a.log.Warn("show the lab", "lab", name, "err", err)
 	}
 	a.say("run.ready", "lab", name)

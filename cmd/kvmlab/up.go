@@ -192,7 +192,13 @@ func (o *upOptions) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return o.showResult(ctx, h, result, o.app.now().Sub(began))
+	if err := o.showResult(ctx, h, result, o.app.now().Sub(began)); err != nil {
+		return err
+	}
+	if len(result.Plan.Changes) > 0 && !o.app.wantsJSON() {
+		o.app.say("up.next", "guest", firstGuest(result.Lab), "lab", result.Lab.Name)
+	}
+	return nil
 }
 
 // bringUp runs the engine and waits for the leases inside its transaction, so that a guest that gets none, or Ctrl-C
@@ -211,7 +217,7 @@ func (o *upOptions) bringUp(ctx context.Context, h *host, name string, resolve e
 	return h.Up(ctx, name, resolve, engine.UpOptions{Planned: show.Open, Ready: ready})
 }
 
-// showResult ends `up` with the table of guests.
+// showResult prints the table of guests and how long it took.
 func (o *upOptions) showResult(ctx context.Context, h *host, result *engine.Result, took time.Duration) error {
 	a := o.app
 	st, err := observeLab(ctx, a, h, result.Lab.Name)
@@ -232,16 +238,15 @@ func (o *upOptions) showResult(ctx context.Context, h *host, result *engine.Resu
 		return nil
 	}
 	a.say("up.done", "lab", st.Name, "seconds", fmt.Sprintf("%.1f", took.Seconds()))
-	a.say("up.next", "guest", firstGuest(st), "lab", st.Name)
 	return nil
 }
 
 // firstGuest is the guest that examples name.
-func firstGuest(st labState) string {
-	if len(st.Guests) == 0 {
+func firstGuest(l *lab.Lab) string {
+	if len(l.Guests) == 0 {
 		return "GUEST"
 	}
-	return st.Guests[0].Name
+	return l.Guests[0].Name
 }
 
 // completeUpArgs proposes labs that are there, built-in ones, and files.
