@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
@@ -15,6 +16,9 @@ import (
 type Tap struct {
 	Name   string
 	Bridge string // Empty: not enslaved by EnsureTap; where it is enslaved already, it stays.
+	// Staged leaves the tap down, so that nothing the host sends waits in it for the guest: it is on its
+	// way to another namespace (see [Handle.MoveTap]).
+	Staged bool
 
 	// Who may open the tap without CAP_NET_ADMIN: a process of this user that is also in this group,
 	// as numbers. They are set when the tap is made. A tap without an owner could be opened by anybody,
@@ -65,6 +69,9 @@ func TapDrift(have Link, want Tap) []string {
 
 func (tap Tap) repairs(have, bridge Link) []repair {
 	list := commonRepairs(have, tap.Name, tap.Owner)
+	if tap.Staged {
+		list = slices.DeleteFunc(list, func(r repair) bool { return r.up && len(r.attrs) == 0 })
+	}
 	// One link comes from a dump, with its master's name, the other from a look-up, with the index only.
 	onBridge := have.Master == bridge.Name || (have.master != 0 && have.master == bridge.Index)
 	if bridge.Name != "" && !onBridge {

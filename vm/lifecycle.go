@@ -38,7 +38,18 @@ func (c *Conn) Define(ctx context.Context, d Domain) error {
 // Start starts a defined domain; a paused one resumes, one that runs is left
 // alone. When ctx ends first, libvirt may still finish the start: look again.
 // Errors: ErrNotFound, ErrForeign, *StartError.
-func (c *Conn) Start(ctx context.Context, name string) error {
+func (c *Conn) Start(ctx context.Context, name string) error { return c.start(ctx, name, false) }
+
+// StartPaused starts a defined domain without letting it run: QEMU has opened
+// its taps, the guest has not had a moment yet. Start lets it run. One that is
+// active already is left alone. Errors: as Start.
+func (c *Conn) StartPaused(ctx context.Context, name string) error { return c.start(ctx, name, true) }
+
+func (c *Conn) start(ctx context.Context, name string, paused bool) error {
+	var flags uint32
+	if paused {
+		flags = uint32(libvirt.DomainStartPaused)
+	}
 	var s State
 	err := c.call(ctx, func(rpc *libvirt.Libvirt) error {
 		d, state, err := owned(rpc, name)
@@ -46,7 +57,7 @@ func (c *Conn) Start(ctx context.Context, name string) error {
 		switch {
 		case err != nil:
 			return err
-		case s.Run == RunPaused:
+		case s.Run == RunPaused && !paused:
 			return rpc.DomainResume(d)
 		case s.Run.Active():
 			return nil
@@ -54,10 +65,10 @@ func (c *Conn) Start(ctx context.Context, name string) error {
 			// QEMU starts such a guest, which then never says a word.
 			return tooSmall(s)
 		}
-		_, err = rpc.DomainCreateWithFlags(d, 0)
+		_, err = rpc.DomainCreateWithFlags(d, flags)
 		if hasCode(err, libvirt.ErrOperationInvalid) {
 			// It says that the domain runs already: another process was faster.
-			if run, _, e := rpc.DomainGetState(d, 0); e == nil && runOf(run) == RunRunning {
+			if run, _, e := rpc.DomainGetState(d, 0); e == nil && (runOf(run) == RunRunning || paused && runOf(run).Active()) {
 				return nil
 			}
 		}

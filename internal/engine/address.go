@@ -11,13 +11,19 @@ type Kind uint8
 // The kinds of object. The zero value is invalid.
 const (
 	_              Kind = iota
+	KindNamespace       // an isolated lab's network namespace; there is one
 	KindBridge          // a bridge, with the host's address on it
 	KindSupervisor      // the lab's supervisor process; there is one
 	KindTap             // a tap on a bridge
 	KindDomain          // a guest: a libvirt domain, defined and running
 )
 
-var kindNames = [...]string{KindBridge: "bridge", KindSupervisor: "supervisor", KindTap: "tap", KindDomain: "domain"}
+var kindNames = [...]string{
+	KindNamespace: "netns", KindBridge: "bridge", KindSupervisor: "supervisor", KindTap: "tap", KindDomain: "domain",
+}
+
+// single reports whether a lab has at most one object of the kind, which then needs no name.
+func (k Kind) single() bool { return k == KindNamespace || k == KindSupervisor }
 
 // String returns the word that addresses begin with.
 func (k Kind) String() string {
@@ -27,14 +33,18 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
-// Address names an object within its lab. Its text is "bridge.br1", "tap.tap1", "domain.pc1" or "supervisor".
+// Address names an object within its lab. Its text is "bridge.br1", "tap.tap1", "domain.pc1", "supervisor" or
+// "netns".
 type Address struct {
 	Kind Kind
-	Name string // the bridge, the tap or the guest; empty for the supervisor
+	Name string // the bridge, the tap or the guest; empty for the supervisor and the namespace
 }
 
-// supervisorAddress is the address of the one supervisor of a lab.
-var supervisorAddress = Address{Kind: KindSupervisor}
+// The addresses of what a lab has only one of.
+var (
+	supervisorAddress = Address{Kind: KindSupervisor}
+	namespaceAddress  = Address{Kind: KindNamespace}
+)
 
 // String writes the address.
 func (a Address) String() string {
@@ -51,7 +61,7 @@ func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil 
 func (a *Address) UnmarshalText(text []byte) error {
 	word, name, named := strings.Cut(string(text), ".")
 	for k, kind := range kindNames {
-		if k > 0 && kind == word && named == (Kind(k) != KindSupervisor) {
+		if k > 0 && kind == word && named != Kind(k).single() {
 			*a = Address{Kind: Kind(k), Name: name}
 			return nil
 		}

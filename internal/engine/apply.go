@@ -26,6 +26,7 @@ type run struct {
 
 	mu    sync.Mutex
 	begun []begun // in the order of their begin records
+	ns    Inside  // the lab's own namespace, once it was opened
 }
 
 // begun is a change of this run that may have had an effect, and what takes it back.
@@ -102,7 +103,7 @@ func (r *run) applied(a Address) string {
 		if g, ok := r.lab.Guest(a.Name); ok {
 			return g.Image
 		}
-	case KindBridge, KindTap: // the kernel tells all that there is to know
+	case KindNamespace, KindBridge, KindTap: // the kernel tells all that there is to know
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/lab"
 	"github.com/kvmlab/kvmlab/internal/state"
 	"github.com/kvmlab/kvmlab/netsetup"
 )
@@ -43,11 +44,20 @@ func NewDownPlan(name string, seen *Observed) *Plan {
 	}
 	for _, kind := range []netsetup.Kind{netsetup.KindTap, netsetup.KindBridge} {
 		after := slices.Clone(removed)
-		for _, l := range seen.Links {
+		for _, l := range seen.Inside {
 			if l.Kind == kind && ours(l, name) {
+				add(linkAddress(l), l.Name, typedIn(name, netsetup.RemoveCommands(l.Name, l.Kind)), after)
+			}
+		}
+		for _, l := range seen.Links {
+			if l.Kind == kind && ours(l, name) && !slices.Contains(removed, linkAddress(l)) {
 				add(linkAddress(l), l.Name, netsetup.RemoveCommands(l.Name, l.Kind), after)
 			}
 		}
+	}
+	if seen.isolated() {
+		ns := netsetup.NamespaceName(name)
+		add(namespaceAddress, ns, []string{"ip netns del " + ns}, removed)
 	}
 	return p
 }
@@ -69,7 +79,7 @@ func (e *Engine) Down(ctx context.Context, name string) (res *Result, err error)
 	seen, observeErr := e.observe(ctx, files)
 	r := &run{e: e, name: name, files: files, lenient: true, owners: map[Address]netsetup.Owner{}}
 	res = &Result{Plan: NewDownPlan(name, seen), Left: e.unmarked(files, seen)}
-	for _, l := range seen.Links {
+	for _, l := range slices.Concat(seen.Links, seen.Inside) {
 		if ours(l, name) {
 			r.owners[linkAddress(l)] = l.Owner
 		}
@@ -86,7 +96,7 @@ func (e *Engine) Down(ctx context.Context, name string) (res *Result, err error)
 		}
 		return r.perform(ctx, c, undoNothing)
 	})
-	return res, e.finishDown(ctx, files, errors.Join(err, r.close(), observeErr))
+	return res, e.finishDown(ctx, files, errors.Join(err, r.close(), r.leave(), observeErr))
 }
 
 // finishDown looks again, removes the state of a lab of which nothing is left, and says what is left of another and
@@ -134,6 +144,9 @@ func (e *Engine) unmarked(files state.Lab, seen *Observed) []Drift {
 			open[a] = rec.Object
 		}
 	}
+	if _, isolated := open[namespaceAddress]; isolated || seen.isolated() {
+		seen = seen.from(lab.Netns)
+	}
 	var left []Drift
 	for a, object := range open {
 		foreign := false
@@ -144,6 +157,8 @@ func (e *Engine) unmarked(files state.Lab, seen *Observed) []Drift {
 		case KindDomain:
 			d, ok := seen.domainNamed(object)
 			foreign = ok && (!d.Owned || d.Owner.Lab != files.Name())
+		case KindNamespace:
+			foreign = seen.Namespace == NamespaceForeign
 		case KindSupervisor: // known by its lock, which nobody else takes
 		}
 		if foreign {

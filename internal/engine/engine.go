@@ -21,6 +21,24 @@ type Network interface {
 	EnsureBridge(ctx context.Context, b netsetup.Bridge) (changed bool, err error)
 	EnsureTap(ctx context.Context, t netsetup.Tap) (changed bool, err error)
 	RemoveLink(ctx context.Context, name string, owner netsetup.Owner) (removed bool, err error)
+	// MoveTap takes a staged tap to the namespace of a lab and names it.
+	MoveTap(ctx context.Context, owner netsetup.Owner, lab, name string) error
+}
+
+// Inside is the network namespace of an isolated lab, which is open for as long as it is used.
+type Inside interface {
+	Network
+	Close() error
+}
+
+// Namespaces are the network namespaces of isolated labs, by lab.
+type Namespaces interface {
+	// Labs lists the labs that have one, or its remains.
+	Labs(ctx context.Context) ([]string, error)
+	// Open fails with netsetup.ErrNoNamespace, netsetup.ErrBareNamespace or *netsetup.ForeignNamespaceError.
+	Open(ctx context.Context, lab string) (Inside, error)
+	Ensure(ctx context.Context, lab string) (changed bool, err error)
+	Remove(ctx context.Context, lab string) (removed bool, err error)
 }
 
 // Hypervisor is a libvirt daemon; *vm.Conn is one.
@@ -28,7 +46,8 @@ type Hypervisor interface {
 	Domains(ctx context.Context) ([]vm.State, error)
 	Domain(ctx context.Context, name string) (vm.State, error)
 	Define(ctx context.Context, d vm.Domain) error
-	Start(ctx context.Context, name string) error
+	Start(ctx context.Context, name string) error // a paused one resumes
+	StartPaused(ctx context.Context, name string) error
 	Destroy(ctx context.Context, name string) error
 	Undefine(ctx context.Context, name string) error
 }
@@ -66,7 +85,8 @@ type TapOwner struct {
 // Config is what an Engine works with.
 type Config struct {
 	Dirs       state.Dirs
-	Network    Network
+	Network    Network // the host's own namespace
+	Namespaces Namespaces
 	Hypervisor Hypervisor
 	Supervisor func(state.Lab) Supervisor
 	// Image and Platform are asked only when a guest has to be started, and before anything is changed.
@@ -79,6 +99,8 @@ type Config struct {
 	Sink func(Event)
 	// AfterRecord is called when a journal record is durable, one call at a time within a command. For tests.
 	AfterRecord func(state.Record)
+	// Passed is called at points within a change that matter to whoever is killed there. For tests.
+	Passed func(point string)
 	// Parallel is how many changes run at once; 0 is 8.
 	Parallel int
 	// Grace is how long a change in flight may go on after the caller gave up; 0 is 5 s. libvirt finishes what it was

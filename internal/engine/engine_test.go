@@ -50,6 +50,19 @@ func threeTaps(name string, number int) *lab.Lab {
 	return l
 }
 
+// isolated gives a lab a network namespace of its own.
+func isolated(l *lab.Lab) *lab.Lab {
+	l.Isolation = lab.Netns
+	return l
+}
+
+// bothIsolations runs a test with the class's lab in the host's namespace, and in one of its own.
+func bothIsolations(t *testing.T, test func(t *testing.T, l *lab.Lab)) {
+	t.Helper()
+	t.Run("host", func(t *testing.T) { test(t, threeTaps("class", 0)) })
+	t.Run("netns", func(t *testing.T) { test(t, isolated(threeTaps("class", 0))) })
+}
+
 // fixed is a Resolver that always gives l.
 func fixed(l *lab.Lab) engine.Resolver {
 	return func(*lab.Lab, func(macgen.MAC) bool) (*lab.Lab, error) { return l, nil }
@@ -89,7 +102,8 @@ func benchIn(root string) *bench {
 	b := &bench{world: newWorld()}
 	b.cfg = engine.Config{
 		Dirs:       state.Dirs{Run: filepath.Join(root, "run"), State: filepath.Join(root, "state")},
-		Network:    b.world,
+		Network:    space{b.world, ""},
+		Namespaces: namespaces{b.world},
 		Hypervisor: b.world,
 		Supervisor: func(files state.Lab) engine.Supervisor { return supervisor{b.world, files} },
 		Image: func(_ context.Context, name string) (engine.Image, error) {
@@ -150,6 +164,12 @@ func (b *bench) objects() []string {
 	found := []string{}
 	for _, l := range b.links {
 		found = append(found, strings.TrimSpace("link "+l.Name+" "+l.Owner.Lab))
+	}
+	for name, links := range b.spaces {
+		found = append(found, "netns "+name)
+		for _, l := range links {
+			found = append(found, "link "+name+"/"+l.Name+" "+l.Owner.Lab)
+		}
 	}
 	for _, d := range b.domains {
 		found = append(found, "domain "+d.Name+" "+d.Owner.Lab+" "+d.Run.String())

@@ -43,6 +43,9 @@ func explainNetwork(action string, err error) error {
 	if foreign, ok := errors.AsType[*netsetup.ForeignError](err); ok {
 		return explainForeignLink(foreign)
 	}
+	if foreign, ok := errors.AsType[*netsetup.ForeignNamespaceError](err); ok {
+		return diag.New(diag.ForeignNamespace, diag.Args{"namespace": foreign.Name}).Wrap(foreign)
+	}
 	code := diag.NetworkFailed
 	switch {
 	case ended(err):

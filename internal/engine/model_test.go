@@ -53,9 +53,13 @@ func (h *host) of(name string, exact bool) []string {
 	defer h.world.mu.Unlock()
 	found := []string{}
 	for _, l := range h.links {
+		// Where a staged tap waits, and whether it was moved yet, is the engine's business.
 		if l.Owner.Lab == name {
-			found = append(found, "link "+l.Name)
+			found = append(found, "link "+l.Owner.Object)
 		}
+	}
+	for _, l := range h.spaces[name] {
+		found = append(found, "link "+l.Owner.Object)
 	}
 	for _, d := range h.domains {
 		if d.Owner.Lab == name {
@@ -191,6 +195,14 @@ func (h *host) Meddle(t *rapid.T) {
 				all = append(all, "link "+name)
 			}
 		}
+		for name := range w.spaces {
+			all = append(all, "netns "+name)
+			for link, l := range w.spaces[name] {
+				if l.Owned() && link != "lo" {
+					all = append(all, "inside "+name+" "+link)
+				}
+			}
+		}
 		for name, d := range w.domains {
 			if d.Owned {
 				all = append(all, "domain "+name)
@@ -206,6 +218,11 @@ func (h *host) Meddle(t *rapid.T) {
 		kind, name, _ := strings.Cut(rapid.SampledFrom(all).Draw(t, "object"), " ")
 		way := rapid.IntRange(0, 2).Draw(t, "way")
 		switch kind {
+		case "netns":
+			delete(w.spaces, name)
+		case "inside":
+			name, link, _ := strings.Cut(name, " ")
+			meddle(space{w, name}, link, way)
 		case "supervisor":
 			delete(w.supervisors, name)
 		case "domain":
@@ -218,19 +235,23 @@ func (h *host) Meddle(t *rapid.T) {
 				w.domains[name].Run = vm.RunCrashed
 			}
 		case "link":
-			l := w.links[name]
-			switch way {
-			case 0:
-				w.deleteLink(name)
-				return
-			case 1:
-				l.Up = false
-			case 2:
-				l.Master, l.Addresses = "", nil
-			}
-			w.links[name] = l
+			meddle(space{w, ""}, name, way)
 		}
 	})
+}
+
+func meddle(s space, name string, way int) {
+	l := s.links()[name]
+	switch way {
+	case 0:
+		s.deleteLink(name)
+		return
+	case 1:
+		l.Up = false
+	case 2:
+		l.Master, l.Addresses = "", nil
+	}
+	s.links()[name] = l
 }
 
 // Edit changes what a lab's DHCP server hands out.
@@ -290,7 +311,7 @@ func TestAnythingCanHappen(t *testing.T) {
 		}
 		h := &host{
 			bench:   benchIn(root),
-			labs:    []*lab.Lab{threeTaps("one", 0), threeTaps("two", 1)},
+			labs:    []*lab.Lab{threeTaps("one", 0), threeTaps("two", 1), isolated(threeTaps("own", 0))},
 			foreign: map[string]string{},
 		}
 		t.Repeat(rapid.StateMachineActions(h))
@@ -300,7 +321,7 @@ func TestAnythingCanHappen(t *testing.T) {
 			}
 		}
 		h.Check(t)
-		if left := append(h.of("one", true), h.of("two", true)...); len(left) > 0 {
+		if left := slices.Concat(h.of("one", true), h.of("two", true), h.of("own", true)); len(left) > 0 {
 			t.Fatalf("left at the end: %v", left)
 		}
 	})

@@ -36,7 +36,7 @@ func domainOf(l *lab.Lab, g lab.Guest, image Image, on Platform, files state.Lab
 		ConsoleLog: files.ConsoleLog(g.Name),
 	}
 	for _, nic := range g.NICs {
-		d.NICs = append(d.NICs, vm.NIC{Name: nic.Name, Tap: nic.Tap, MAC: nic.MAC})
+		d.NICs = append(d.NICs, vm.NIC{Name: nic.Name, Tap: openedTap(l, nic), MAC: nic.MAC})
 	}
 	return d
 }
@@ -51,8 +51,11 @@ func domainAddress(d vm.State) Address {
 
 // linkAddress is the address of a link that carries a lab's mark, by the name that it has now.
 func linkAddress(l netsetup.Link) Address {
-	if l.Kind == netsetup.KindBridge {
+	switch {
+	case l.Kind == netsetup.KindBridge:
 		return Address{KindBridge, l.Name}
+	case staged(l):
+		return Address{KindTap, l.Owner.Object}
 	}
 	return Address{KindTap, l.Name}
 }
@@ -60,17 +63,12 @@ func linkAddress(l netsetup.Link) Address {
 // ensure carries out a Create or an Update.
 func (r *run) ensure(ctx context.Context, c Change) error {
 	switch c.Address.Kind {
+	case KindNamespace:
+		return r.ensureNamespace(ctx)
 	case KindBridge:
-		b, ok := r.lab.Bridge(c.Address.Name)
-		if !ok {
-			return errNotInLab
-		}
-		if _, err := r.e.cfg.Network.EnsureBridge(ctx, bridgeOf(r.lab, *b)); err != nil {
-			return explainNetwork(fmt.Sprintf("set up bridge %q", b.Name), err)
-		}
-		return nil
+		return r.ensureBridge(ctx, c.Address.Name)
 	case KindTap:
-		return r.ensureTap(ctx, c.Address.Name)
+		return r.ensureTap(ctx, c)
 	case KindSupervisor:
 		return r.ensureSupervisor(ctx, c.Action)
 	case KindDomain:
@@ -82,14 +80,29 @@ func (r *run) ensure(ctx context.Context, c Change) error {
 // errNotInLab is for a change of something that the lab does not have: a mistake in the planner.
 var errNotInLab = errors.New("the lab has no such object")
 
-func (r *run) ensureTap(ctx context.Context, name string) error {
+func (r *run) ensureBridge(ctx context.Context, name string) error {
+	b, ok := r.lab.Bridge(name)
+	if !ok {
+		return errNotInLab
+	}
+	n, err := r.network(ctx)
+	if err == nil {
+		_, err = n.EnsureBridge(ctx, bridgeOf(r.lab, *b))
+	}
+	if err != nil {
+		return explainNetwork(fmt.Sprintf("set up bridge %q", b.Name), err)
+	}
+	return nil
+}
+
+func (r *run) ensureTap(ctx context.Context, c Change) error {
 	for _, g := range r.lab.Guests {
 		for _, nic := range g.NICs {
-			if nic.Tap != name {
+			if nic.Tap != c.Address.Name {
 				continue
 			}
-			if _, err := r.e.cfg.Network.EnsureTap(ctx, tapOf(r.lab, nic, r.e.cfg.TapOwner)); err != nil {
-				return explainNetwork(fmt.Sprintf("set up tap %q", name), err)
+			if err := r.placeTap(ctx, c.Action, tapOf(r.lab, nic, r.e.cfg.TapOwner)); err != nil {
+				return explainNetwork(fmt.Sprintf("set up tap %q", nic.Tap), err)
 			}
 			return nil
 		}
@@ -124,6 +137,9 @@ func (r *run) ensureDomain(ctx context.Context, c Change) error {
 			return explainGuest(diag.GuestStopFailed, d.Owner.Guest, err)
 		}
 	}
+	if r.lab.Isolation == lab.Netns {
+		return r.startIsolated(ctx, d)
+	}
 	if err := r.e.cfg.Hypervisor.Define(ctx, d); err != nil {
 		return explainGuest(diag.GuestDefineFailed, d.Owner.Guest, err)
 	}
@@ -142,11 +158,12 @@ func (r *run) remove(ctx context.Context, c Change) error {
 		if !ok {
 			owner = netsetup.Owner{Lab: r.name, Object: c.Object}
 		}
-		_, err := r.e.cfg.Network.RemoveLink(ctx, c.Object, owner)
-		if _, foreign := errors.AsType[*netsetup.ForeignError](err); err == nil || foreign {
-			return nil
+		if err := r.removeLink(ctx, c.Object, owner); err != nil {
+			return explainNetwork(fmt.Sprintf("remove %s %q", c.Address.Kind, c.Object), err)
 		}
-		return explainNetwork(fmt.Sprintf("remove %s %q", c.Address.Kind, c.Object), err)
+		return nil
+	case KindNamespace:
+		return r.removeNamespace(ctx)
 	case KindSupervisor:
 		if err := r.e.cfg.Supervisor(r.files).Stop(ctx); err != nil {
 			return fmt.Errorf("stop supervisor: %w", err)

@@ -17,7 +17,9 @@ import (
 
 // Observed is what exists on the host, as far as it concerns labs.
 type Observed struct {
-	Links      []netsetup.Link
+	Links      []netsetup.Link // of the host's network namespace
+	Namespace  NamespaceState
+	Inside     []netsetup.Link // of the lab's own namespace
 	Domains    []vm.State
 	Supervisor SupervisorState
 	// Overlaps are, by wanted bridge, what of the host is in the way of its subnet.
@@ -36,7 +38,7 @@ type SupervisorState struct {
 // rest is returned all the same, so that Down can go on.
 func (e *Engine) observe(ctx context.Context, files state.Lab) (*Observed, error) {
 	seen := &Observed{}
-	var errs [3]error
+	var errs [4]error
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		var err error
@@ -55,6 +57,11 @@ func (e *Engine) observe(ctx context.Context, files state.Lab) (*Observed, error
 		seen.Supervisor.Running, seen.Supervisor.PID, err = e.cfg.Supervisor(files).Observe(ctx)
 		if err != nil {
 			errs[2] = fmt.Errorf("observe supervisor: %w", err)
+		}
+	})
+	wg.Go(func() {
+		if err := e.lookInside(ctx, files.Name(), seen); err != nil {
+			errs[3] = explainNetwork("read the lab's network namespace", err)
 		}
 	})
 	wg.Wait()
@@ -91,13 +98,16 @@ func applied(records []state.Record) map[Address]string {
 
 // overlaps finds what of the host is in the way of the subnets of the bridges that are yet to get their address.
 func (e *Engine) overlaps(ctx context.Context, want *lab.Lab, seen *Observed) error {
+	seen.Overlaps = map[string][]netsetup.Overlap{}
+	if want.Isolation == lab.Netns {
+		return nil // its routing table is its own
+	}
 	var own []string
 	for _, l := range seen.Links {
 		if l.OwnedBy(want.Name) {
 			own = append(own, l.Name)
 		}
 	}
-	seen.Overlaps = map[string][]netsetup.Overlap{}
 	for _, b := range want.Bridges {
 		if link, ok := seen.link(want.Name, b.Name); !b.Address.IsValid() || ok && slices.Contains(link.Addresses, b.Address) {
 			continue
@@ -149,7 +159,7 @@ func (o *Observed) domainNamed(name string) (vm.State, bool) {
 
 // empty reports that nothing on the host is the lab's.
 func (o *Observed) empty(labName string) bool {
-	return !o.Supervisor.Running &&
+	return !o.Supervisor.Running && !o.isolated() &&
 		!slices.ContainsFunc(o.Links, func(l netsetup.Link) bool { return ours(l, labName) }) &&
 		!slices.ContainsFunc(o.Domains, func(d vm.State) bool { return d.Owned && d.Owner.Lab == labName })
 }
@@ -175,15 +185,18 @@ func (o *Observed) taken(labName string) func(macgen.MAC) bool {
 // fromMarks rebuilds what the objects of a lab tell of it, for a lab whose state was lost: enough to keep the MAC
 // addresses of its guests. It returns nil when there is no guest.
 func (o *Observed) fromMarks(labName string) *lab.Lab {
-	l := &lab.Lab{Version: lab.Version, Name: labName}
+	l := &lab.Lab{Version: lab.Version, Name: labName, Isolation: lab.Host}
+	if o.isolated() {
+		l.Isolation = lab.Netns
+	}
 	for _, d := range o.Domains {
 		if !d.Owned || d.Owner.Lab != labName {
 			continue
 		}
 		g := lab.Guest{Name: d.Owner.Guest, UUID: d.UUID}
 		for i, nic := range d.NICs {
-			tap, _ := o.linkNamed(nic.Tap)
-			g.NICs = append(g.NICs, lab.NIC{Name: fmt.Sprintf("eth%d", i), Bridge: tap.Master, Tap: nic.Tap, MAC: nic.MAC})
+			tap := o.opened(nic.Tap)
+			g.NICs = append(g.NICs, lab.NIC{Name: fmt.Sprintf("eth%d", i), Bridge: tap.Master, Tap: tap.Name, MAC: nic.MAC})
 		}
 		l.Guests = append(l.Guests, g)
 	}

@@ -53,7 +53,7 @@ func TestPlans(t *testing.T) {
 		want   func(l *lab.Lab)
 	}{
 		{"nothing", func(*world) {}, nil},
-		{"tap-deleted", func(w *world) { w.deleteLink("tap2") }, nil},
+		{"tap-deleted", func(w *world) { space{w, ""}.deleteLink("tap2") }, nil},
 		{"tap-replaced-under-the-guest", func(w *world) { link(w, "tap2", func(l *netsetup.Link) { l.Index = 99 }) }, nil},
 		{"tap-down-and-unplugged", func(w *world) {
 			link(w, "tap1", func(l *netsetup.Link) { l.Up = false })
@@ -65,7 +65,7 @@ func TestPlans(t *testing.T) {
 			l.Name = "kvmlab7"
 			w.links[l.Name] = l
 		}, nil},
-		{"bridge-deleted", func(w *world) { w.deleteLink("br1") }, nil},
+		{"bridge-deleted", func(w *world) { space{w, ""}.deleteLink("br1") }, nil},
 		{"bridge-without-address", func(w *world) { link(w, "br1", func(l *netsetup.Link) { l.Addresses = nil }) }, nil},
 		{"bridge-down", func(w *world) { link(w, "br1", func(l *netsetup.Link) { l.Up = false }) }, nil},
 		{"guest-off", func(w *world) { w.domains["class-pc3"].Run = vm.RunShutoff }, nil},
@@ -206,7 +206,14 @@ func TestConflicts(t *testing.T) {
 			l.Guests[0].NICs = append(l.Guests[0].NICs, lab.NIC{Name: "eth1", Bridge: "br1", Tap: "tap9"})
 		}, []diag.Code{diag.LabChanged}},
 		{"running guest dropped", true, nil, func(l *lab.Lab) { l.Guests = l.Guests[:2] }, []diag.Code{diag.LabChanged}},
-		{"isolation", false, nil, func(l *lab.Lab) { l.Isolation = lab.Netns }, []diag.Code{diag.NotYetSupported}},
+		{"foreign namespace", false, func(w *world) { w.spaces["class"] = nil }, func(l *lab.Lab) { isolated(l) }, []diag.Code{diag.ForeignNamespace}},
+		{"isolation of a lab that is up", true, nil, func(l *lab.Lab) { isolated(l) }, []diag.Code{
+			diag.LabChanged, diag.LabChanged, diag.LabChanged, diag.LabChanged, // a bridge and three taps
+			diag.LabChanged, diag.LabChanged, diag.LabChanged, // and the guests on them
+		}},
+		{"namespace of a lab that wants none", false, func(w *world) {
+			w.spaces["class"] = map[string]netsetup.Link{"lo": {Name: "lo", Owner: netsetup.Owner{Lab: "class", Object: "lo"}}}
+		}, nil, []diag.Code{diag.LabChanged}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t)

@@ -14,11 +14,10 @@ import (
 
 // NewPlan compares what a lab asks for with what exists. It is pure: the same arguments give the same plan.
 func NewPlan(want *lab.Lab, seen *Observed, tapOwner TapOwner) *Plan {
-	p := &planner{want: want, seen: seen, tapOwner: tapOwner, plan: &Plan{Lab: want.Name}}
-	if want.Isolation == lab.Netns {
-		p.conflict(Address{}, diag.New(diag.NotYetSupported, diag.Args{"what": "isolation: netns"}))
-	}
+	p := &planner{want: want, seen: seen.from(want.Isolation), host: seen, tapOwner: tapOwner, plan: &Plan{Lab: want.Name}}
+	p.isolation()
 	p.strays()
+	p.namespace()
 	for _, b := range want.Bridges {
 		p.bridge(b)
 	}
@@ -36,7 +35,8 @@ func NewPlan(want *lab.Lab, seen *Observed, tapOwner TapOwner) *Plan {
 
 type planner struct {
 	want     *lab.Lab
-	seen     *Observed
+	seen     *Observed // Links are those of the namespace that the lab lives in
+	host     *Observed // Links are the host's
 	tapOwner TapOwner
 	plan     *Plan
 	removals []Address // what is planned to be deleted: everything else waits for it
@@ -75,7 +75,7 @@ func (p *planner) strays() {
 		}
 	}
 	for _, kind := range []netsetup.Kind{netsetup.KindTap, netsetup.KindBridge} {
-		for _, l := range p.seen.Links {
+		for _, l := range slices.Concat(p.seen.Links, p.waiting()) {
 			if l.Kind != kind || !ours(l, p.want.Name) || p.wants(l) {
 				continue
 			}
@@ -85,7 +85,7 @@ func (p *planner) strays() {
 			} else {
 				after = append(slices.Clone(domains), taps...)
 			}
-			remove(a, l.Name, netsetup.RemoveCommands(l.Name, l.Kind), after)
+			remove(a, l.Name, p.typed(netsetup.RemoveCommands(l.Name, l.Kind)), after)
 		}
 	}
 	for _, c := range p.plan.Changes {
@@ -129,7 +129,7 @@ func (p *planner) bridge(b lab.Bridge) {
 	}
 	l, ok := p.own(a, netsetup.KindBridge)
 	if !ok {
-		p.add(Create, a, b.Name, "does not exist", netsetup.BridgeCommands(bridgeOf(p.want, b)))
+		p.add(Create, a, b.Name, "does not exist", p.typed(netsetup.BridgeCommands(bridgeOf(p.want, b))), namespaceAddress)
 		return
 	}
 	for _, port := range p.seen.Links {
@@ -139,11 +139,11 @@ func (p *planner) bridge(b lab.Bridge) {
 	}
 	switch {
 	case l.Name != b.Name:
-		p.add(Update, a, b.Name, "is called "+l.Name, renameCommands(l.Name, b.Name))
+		p.add(Update, a, b.Name, "is called "+l.Name, p.typed(renameCommands(l.Name, b.Name)))
 	case b.Address.IsValid() && !slices.Contains(l.Addresses, b.Address):
-		p.add(Update, a, b.Name, "has lost its address "+b.Address.String(), addressCommands(b))
+		p.add(Update, a, b.Name, "has lost its address "+b.Address.String(), p.typed(addressCommands(b)))
 	case !l.Up:
-		p.add(Update, a, b.Name, "is down", upCommands(b.Name))
+		p.add(Update, a, b.Name, "is down", p.typed(upCommands(b.Name)))
 	}
 }
 
@@ -151,15 +151,17 @@ func (p *planner) tap(nic lab.NIC) {
 	a, bridge := Address{KindTap, nic.Tap}, Address{KindBridge, nic.Bridge}
 	l, ok := p.own(a, netsetup.KindTap)
 	switch {
+	case !ok && p.want.Isolation == lab.Netns:
+		p.stagedTap(a, nic)
 	case !ok:
 		p.add(Create, a, nic.Tap, "does not exist", netsetup.TapCommands(tapOf(p.want, nic, p.tapOwner)), bridge)
 	case l.Name != nic.Tap:
-		p.add(Update, a, nic.Tap, "is called "+l.Name, renameCommands(l.Name, nic.Tap), bridge)
+		p.add(Update, a, nic.Tap, "is called "+l.Name, p.typed(renameCommands(l.Name, nic.Tap)), bridge)
 	case p.creates(bridge) || l.Master != nic.Bridge:
 		// A bridge that was deleted has let go of its taps.
-		p.add(Update, a, nic.Tap, "is not on "+nic.Bridge, plugCommands(nic), bridge)
+		p.add(Update, a, nic.Tap, "is not on "+nic.Bridge, p.typed(plugCommands(nic)), bridge)
 	case !l.Up:
-		p.add(Update, a, nic.Tap, "is down", upCommands(nic.Tap), bridge)
+		p.add(Update, a, nic.Tap, "is down", p.typed(upCommands(nic.Tap)), bridge)
 	}
 }
 
@@ -179,7 +181,7 @@ func (p *planner) supervisor() {
 			anew = b.Name
 		}
 	}
-	commands := serveCommands(p.want)
+	commands := p.typed(serveCommands(p.want))
 	served, known := p.seen.Applied[supervisorAddress]
 	update := func(reason string) {
 		p.add(Update, supervisorAddress, supervisorAddress.String(), reason, commands, after...)
@@ -200,9 +202,9 @@ func (p *planner) domain(g lab.Guest) {
 	a, name := Address{KindDomain, g.Name}, p.want.DomainName(g.Name)
 	after := []Address{supervisorAddress}
 	for _, nic := range g.NICs {
-		after = append(after, Address{KindTap, nic.Tap})
+		after = append(after, Address{KindTap, nic.Tap}, Address{KindBridge, nic.Bridge})
 	}
-	start := startDomainCommands(name)
+	start := p.startCommands(g)
 	d, ok := p.seen.domainNamed(name)
 	switch {
 	case !ok:
@@ -213,6 +215,8 @@ func (p *planner) domain(g lab.Guest) {
 		p.add(Update, a, name, "has crashed", start, after...)
 	case !d.Run.Active():
 		p.add(Update, a, name, "is off", start, after...)
+	case p.halfStarted(a, d):
+		p.add(Update, a, name, "was started and never let run", append([]string{"virsh destroy " + name}, start...), after...)
 	case p.differs(g, d) != "":
 		p.changed(a, p.differs(g, d))
 	default:
@@ -238,9 +242,9 @@ func (p *planner) differs(g lab.Guest, d vm.State) string {
 		return fmt.Sprintf("%s runs with %d NICs, not %d", g.Name, len(d.NICs), len(g.NICs))
 	}
 	for i, nic := range g.NICs {
-		if d.NICs[i].Tap != nic.Tap || d.NICs[i].MAC != nic.MAC {
+		if tap := openedTap(p.want, nic); d.NICs[i].Tap != tap || d.NICs[i].MAC != nic.MAC {
 			return fmt.Sprintf("%s of %s is %s on %s, not %s on %s",
-				nic.Name, g.Name, d.NICs[i].MAC, d.NICs[i].Tap, nic.MAC, nic.Tap)
+				nic.Name, g.Name, d.NICs[i].MAC, d.NICs[i].Tap, nic.MAC, tap)
 		}
 	}
 	return ""

@@ -53,6 +53,7 @@ type Status struct {
 	Name       string
 	Lab        *lab.Lab // as it was brought up; nil when its state was lost
 	Condition  Condition
+	Netns      string          // the name of its network namespace; empty for a lab in the host's
 	Links      []netsetup.Link // the lab's own
 	Domains    []vm.State      // the lab's own
 	Supervisor SupervisorState
@@ -69,6 +70,8 @@ func (e *Engine) Labs(ctx context.Context) ([]string, error) {
 			names = append(names, l.Owner.Lab)
 		}
 	}
+	isolated, namespacesErr := e.cfg.Namespaces.Labs(ctx)
+	names = append(names, isolated...)
 	domains, domainsErr := e.cfg.Hypervisor.Domains(ctx)
 	for _, d := range domains {
 		if d.Owned {
@@ -76,7 +79,7 @@ func (e *Engine) Labs(ctx context.Context) ([]string, error) {
 		}
 	}
 	slices.Sort(names)
-	if linksErr != nil {
+	if linksErr = errors.Join(linksErr, namespacesErr); linksErr != nil {
 		linksErr = explainNetwork("read the network links", linksErr)
 	}
 	if domainsErr != nil {
@@ -100,7 +103,10 @@ func (e *Engine) Status(ctx context.Context, name string) (*Status, error) {
 		return nil, err
 	}
 	s := &Status{Name: name, Lab: want, Supervisor: seen.Supervisor, Drift: []Drift{}}
-	for _, l := range seen.Links {
+	if seen.isolated() {
+		s.Netns = netsetup.NamespaceName(name)
+	}
+	for _, l := range slices.Concat(seen.Links, seen.Inside) {
 		if ours(l, name) {
 			s.Links = append(s.Links, l)
 		}

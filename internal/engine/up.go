@@ -101,8 +101,9 @@ func (e *Engine) Up(ctx context.Context, name string, resolve Resolver, opts UpO
 }
 
 // bringUp carries a plan out, and takes it back when that does not succeed.
-func (e *Engine) bringUp(ctx context.Context, files state.Lab, p prepared, opts UpOptions) error {
+func (e *Engine) bringUp(ctx context.Context, files state.Lab, p prepared, opts UpOptions) (err error) {
 	r := &run{e: e, name: files.Name(), lab: p.want, files: files}
+	defer func() { err = errors.Join(err, r.leave()) }()
 	if len(p.plan.Changes) == 0 {
 		// What was there before this run is not this run's to take back.
 		err := r.store(p.stored)
@@ -120,7 +121,7 @@ func (e *Engine) bringUp(ctx context.Context, files state.Lab, p prepared, opts 
 	if opts.Planned != nil {
 		opts.Planned(p.want)
 	}
-	err := r.apply(ctx, p.plan, p.seen)
+	err = r.apply(ctx, p.plan, p.seen)
 	if err == nil && ctx.Err() == nil && opts.Ready != nil {
 		err = opts.Ready(ctx, p.want)
 	}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/kvmlab/kvmlab/internal/state"
@@ -19,7 +17,8 @@ import (
 // the engine can see it, ownership and dead tap files included.
 type world struct {
 	mu          sync.Mutex
-	links       map[string]netsetup.Link
+	links       map[string]netsetup.Link            // of the host's network namespace
+	spaces      map[string]map[string]netsetup.Link // of the isolated labs' namespaces
 	domains     map[string]*domain
 	supervisors map[string]string // by lab: the lab.json that it serves
 	index       int               // the last one given to a link
@@ -37,7 +36,10 @@ type domain struct {
 }
 
 func newWorld() *world {
-	return &world{links: map[string]netsetup.Link{}, domains: map[string]*domain{}, supervisors: map[string]string{}}
+	return &world{
+		links: map[string]netsetup.Link{}, spaces: map[string]map[string]netsetup.Link{},
+		domains: map[string]*domain{}, supervisors: map[string]string{},
+	}
 }
 
 var (
@@ -61,124 +63,6 @@ func (w *world) begin(ctx context.Context, op string) (func(), error) {
 	}
 	w.mu.Lock()
 	return w.mu.Unlock, nil
-}
-
-func (w *world) Links(ctx context.Context) ([]netsetup.Link, error) {
-	end, err := w.begin(ctx, "read links")
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	var links []netsetup.Link
-	for _, l := range w.links {
-		l.Carrier = false
-		for _, d := range w.domains {
-			l.Carrier = l.Carrier || l.Up && d.Run.Active() && slices.Contains(d.open, l.Index)
-		}
-		links = append(links, l)
-	}
-	slices.SortFunc(links, func(a, b netsetup.Link) int { return strings.Compare(a.Name, b.Name) })
-	return links, nil
-}
-
-func (w *world) Overlaps(ctx context.Context, prefix netip.Prefix, ignore ...string) ([]netsetup.Overlap, error) {
-	end, err := w.begin(ctx, "read overlaps")
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	var found []netsetup.Overlap
-	for _, l := range w.links {
-		for _, a := range l.Addresses {
-			if a.Overlaps(prefix) && !slices.Contains(ignore, l.Name) {
-				found = append(found, netsetup.Overlap{Prefix: a, Link: l.Name, Kind: netsetup.OverlapAddress})
-			}
-		}
-	}
-	return found, nil
-}
-
-// claim finds or makes the link of an owner.
-func (w *world) claim(name string, kind netsetup.Kind, owner netsetup.Owner) (netsetup.Link, error) {
-	if l, ok := w.links[name]; ok {
-		if l.Owner != owner || l.Kind != kind {
-			return l, &netsetup.ForeignError{Name: name, Kind: l.Kind, Owner: l.Owner}
-		}
-		return l, nil
-	}
-	for _, l := range w.links {
-		if l.Owner == owner {
-			delete(w.links, l.Name)
-			l.Name = name
-			return l, nil
-		}
-	}
-	w.index++
-	return netsetup.Link{Name: name, Index: w.index, Kind: kind, Owner: owner}, nil
-}
-
-func (w *world) EnsureBridge(ctx context.Context, b netsetup.Bridge) (bool, error) {
-	end, err := w.begin(ctx, "ensure "+b.Name)
-	if err != nil {
-		return false, err
-	}
-	defer end()
-	l, err := w.claim(b.Name, netsetup.KindBridge, b.Owner)
-	if err != nil {
-		return false, err
-	}
-	l.Up, l.Addresses = true, nil
-	if b.Address.IsValid() {
-		l.Addresses = []netip.Prefix{b.Address}
-	}
-	w.links[b.Name] = l
-	return true, nil
-}
-
-func (w *world) EnsureTap(ctx context.Context, t netsetup.Tap) (bool, error) {
-	end, err := w.begin(ctx, "ensure "+t.Name)
-	if err != nil {
-		return false, err
-	}
-	defer end()
-	if b, ok := w.links[t.Bridge]; !ok || b.Owner.Lab != t.Owner.Lab {
-		return false, netsetup.ErrNotFound
-	}
-	l, err := w.claim(t.Name, netsetup.KindTap, t.Owner)
-	if err != nil {
-		return false, err
-	}
-	l.Up, l.Master = true, t.Bridge
-	w.links[t.Name] = l
-	return true, nil
-}
-
-func (w *world) RemoveLink(ctx context.Context, name string, owner netsetup.Owner) (bool, error) {
-	end, err := w.begin(ctx, "remove "+name)
-	if err != nil {
-		return false, err
-	}
-	defer end()
-	l, ok := w.links[name]
-	if !ok {
-		return false, nil
-	}
-	if l.Owner != owner {
-		return false, &netsetup.ForeignError{Name: name, Kind: l.Kind, Owner: l.Owner}
-	}
-	w.deleteLink(name)
-	return true, nil
-}
-
-// deleteLink does what the kernel does: a bridge lets go of its ports.
-func (w *world) deleteLink(name string) {
-	delete(w.links, name)
-	for other, l := range w.links {
-		if l.Master == name {
-			l.Master = ""
-			w.links[other] = l
-		}
-	}
 }
 
 func (w *world) Domains(ctx context.Context) ([]vm.State, error) {
@@ -230,6 +114,14 @@ func (w *world) Define(ctx context.Context, def vm.Domain) error {
 }
 
 func (w *world) Start(ctx context.Context, name string) error {
+	return w.start(ctx, name, vm.RunRunning)
+}
+
+func (w *world) StartPaused(ctx context.Context, name string) error {
+	return w.start(ctx, name, vm.RunPaused)
+}
+
+func (w *world) start(ctx context.Context, name string, as vm.RunState) error {
 	end, err := w.begin(ctx, "start "+name)
 	if err != nil {
 		return err
@@ -243,6 +135,9 @@ func (w *world) Start(ctx context.Context, name string) error {
 		return &vm.ForeignError{Domain: name}
 	}
 	if d.Run.Active() {
+		if as == vm.RunRunning {
+			d.Run = as
+		}
 		return nil
 	}
 	d.open = nil
@@ -253,7 +148,7 @@ func (w *world) Start(ctx context.Context, name string) error {
 		}
 		d.open = append(d.open, tap.Index)
 	}
-	d.Run = vm.RunRunning
+	d.Run = as
 	return nil
 }
 
