@@ -31,6 +31,9 @@ func TapCommands(tap Tap) []string {
 	if tap.Bridge != "" {
 		list = append(list, fmt.Sprintf("ip link set %s master %s", tap.Name, tap.Bridge))
 	}
+	if tap.Staged {
+		return list
+	}
 	return append(list, fmt.Sprintf("ip link set %s up", tap.Name))
 }
 

@@ -58,8 +58,11 @@ func ofNetwork(command string, err error) *diag.Diagnostic {
 	var (
 		foreign *netsetup.ForeignError
 		name    *netsetup.NameError
+		netns   *netsetup.ForeignNamespaceError
 	)
 	switch {
+	case errors.As(err, &netns):
+		return diag.New(diag.ForeignNamespace, diag.Args{"namespace": netns.Name})
 	case errors.As(err, &foreign):
 		return diag.New(diag.ForeignLink, diag.Args{"name": foreign.Name, "kind": foreign.Kind.String()})
 	case errors.As(err, &name):

@@ -56,6 +56,7 @@ func openHost(ctx context.Context, a *app, opts hostOptions) (_ *host, err error
 	h.Engine = engine.New(engine.Config{
 		Dirs:        a.dirs,
 		Network:     h.net,
+		Namespaces:  labNamespaces{},
 		Hypervisor:  h.virt,
 		Supervisor:  spawn,
 		Image:       func(_ context.Context, name string) (engine.Image, error) { return findImage(a.dirs, name) },
@@ -64,7 +65,8 @@ func openHost(ctx context.Context, a *app, opts hostOptions) (_ *host, err error
 		Log:         a.log,
 		Now:         a.now,
 		Sink:        opts.sink,
-		AfterRecord: after,
+		AfterRecord: func(state.Record) { after() },
+		Passed:      func(string) { after() },
 	})
 	return h, nil
 }

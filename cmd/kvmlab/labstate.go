@@ -88,13 +88,18 @@ func observeLab(ctx context.Context, a *app, h *host, name string) (labState, er
 		Name: name, State: seen.Condition.String(), Isolation: lab.Host.String(),
 		Supervisor: supervisorState{Running: seen.Supervisor.Running, PID: seen.Supervisor.PID},
 	}
+	if st.Netns = seen.Netns; st.Netns != "" {
+		st.Isolation = lab.Netns.String()
+	}
 	for _, d := range seen.Drift {
 		st.Drift = append(st.Drift, driftState{Address: d.Address.String(), Problem: d.Problem})
 	}
 	if seen.Lab == nil {
 		return st, nil // only marks are left; the drift names them
 	}
-	st.Isolation = seen.Lab.Isolation.String()
+	if st.Isolation = seen.Lab.Isolation.String(); seen.Lab.Isolation == lab.Netns {
+		st.Netns = netsetup.NamespaceName(name)
+	}
 	files, err := a.dirs.Lab(name)
 	if err != nil {
 		return labState{}, err

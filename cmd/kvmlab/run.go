@@ -98,6 +98,10 @@ func (s *insideSupervisor) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	wire, netns, err := openWire(l)
+	if err != nil {
+		return err
+	}
 	ready := make(chan error, 1)
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
@@ -107,9 +111,10 @@ func (s *insideSupervisor) Start(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(s.app.Err, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	go func() {
 		err := supervisor.Run(own, supervisor.Config{
-			Lab: l, Files: s.files, Wire: s.host.net, Guests: s.host.virt, Log: log,
+			Lab: l, Files: s.files, Wire: wire, NetNS: netns, Guests: s.host.virt, Log: log,
 			Ready: func(err error) error { ready <- err; return nil },
 		})
+		err = errors.Join(err, wire.Close())
 		s.mu.Lock()
 		s.err = err
 		s.mu.Unlock()

@@ -76,6 +76,9 @@ func writeStatus(a *app, st labState, apart bool) error {
 		state = style.Bad(a.T("state." + st.State))
 	}
 	fmt.Fprintf(&out, "%s: %s\n", style.Bold(st.Name), state)
+	if st.Netns != "" {
+		fmt.Fprintln(&out, "  "+a.T("status.netns", "netns", st.Netns, "lab", st.Name))
+	}
 	for _, b := range st.Bridges {
 		fmt.Fprintln(&out, "  "+bridgeLine(a, b, st.Supervisor.Running))
 	}

@@ -47,7 +47,7 @@ func runSupervise(ctx context.Context, a *app, name string) error {
 	if err != nil {
 		return fail(err)
 	}
-	net, err := netsetup.Open()
+	net, netns, err := openWire(l)
 	if err != nil {
 		return fail(err)
 	}
@@ -58,12 +58,22 @@ func runSupervise(ctx context.Context, a *app, name string) error {
 	}
 	defer virt.Close() //nolint:errcheck // the process ends
 	err = supervisor.Run(ctx, supervisor.Config{
-		Lab: l, Files: files, Wire: net, Guests: virt, Log: logger, Ready: ready.Tell, Detach: true,
+		Lab: l, Files: files, Wire: net, NetNS: netns, Guests: virt, Log: logger, Ready: ready.Tell, Detach: true,
 	})
 	if err != nil {
 		logger.Error("supervisor ends", "lab", name, "err", err)
 	}
 	return err
+}
+
+// openWire opens the network namespace that a lab's links are in, and tells its path; empty for the host's.
+func openWire(l *lab.Lab) (net *netsetup.Handle, path string, err error) {
+	if l.Isolation != lab.Netns {
+		net, err = netsetup.Open()
+		return net, "", err
+	}
+	net, err = netsetup.OpenNamespace(l.Name)
+	return net, netsetup.NamespacePath(l.Name), err
 }
 
 // errNoLabFile is returned for a lab whose description is not there.

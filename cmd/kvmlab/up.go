@@ -33,6 +33,7 @@ type upOptions struct {
 	dryRun  bool
 	explain bool
 	accel   accelChoice
+	isolate bool // --isolate
 }
 
 func newUpCmd(a *app) *cobra.Command {
@@ -57,6 +58,7 @@ func newUpCmd(a *app) *cobra.Command {
 func (o *upOptions) addFlags(cmd *cobra.Command) {
 	t := o.app.T
 	cmd.Flags().StringVar(&o.name, "name", "", t("up.flag.name"))
+	cmd.Flags().BoolVar(&o.isolate, "isolate", false, t("up.flag.isolate"))
 	cmd.Flags().DurationVar(&o.wait, "wait", 60*time.Second, t("up.flag.wait"))
 	cmd.Flags().BoolVar(&o.explain, "explain", false, t("up.flag.explain"))
 	cmd.Flags().Var(newChoice(&o.accel, accelAuto, accelKVM, accelTCG), "accel", t("up.flag.accel"))
@@ -75,11 +77,13 @@ func (o *upOptions) lab() (string, engine.Resolver, error) {
 		return "", nil, err
 	}
 	if stored != "" {
-		return stored, resolveStored(stored), nil
+		return stored, o.resolveStored(stored), nil
 	}
 	o.app.showDiagnostics(spec.Warnings)
 	resolve := func(previous *lab.Lab, taken func(macgen.MAC) bool) (*lab.Lab, error) {
-		return lab.Resolve(spec, lab.ResolveOptions{Previous: previous, Random: rand.Reader, Taken: taken, Name: o.name})
+		return lab.Resolve(spec, lab.ResolveOptions{
+			Previous: previous, Random: rand.Reader, Taken: taken, Name: o.name, Isolation: o.isolation(previous),
+		})
 	}
 	// The name may come from the file or from --name; resolving once tells it, and tells mistakes before any lock.
 	draft, err := resolve(nil, nil)
@@ -132,11 +136,23 @@ func labIsThere(a *app, name string) bool {
 	return err == nil && data != nil
 }
 
+// isolation is what --isolate asks for. A lab that was isolated stays so when `up` mends it without the flag; else its
+// file decides (zero).
+func (o *upOptions) isolation(previous *lab.Lab) lab.Isolation {
+	if o.isolate || previous != nil && previous.Isolation == lab.Netns {
+		return lab.Netns
+	}
+	return 0
+}
+
 // resolveStored gives the description that the lab was brought up with.
-func resolveStored(name string) engine.Resolver {
+func (o *upOptions) resolveStored(name string) engine.Resolver {
 	return func(previous *lab.Lab, _ func(macgen.MAC) bool) (*lab.Lab, error) {
 		if previous == nil {
 			return nil, diag.New(diag.NoSuchLab, diag.Args{"lab": name, "suggestion": "", "known": []string{}})
+		}
+		if o.isolate {
+			previous.Isolation = lab.Netns
 		}
 		return previous, nil
 	}

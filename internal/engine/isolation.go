@@ -180,7 +180,16 @@ func (p *planner) startCommands(g lab.Guest) []string {
 	if p.want.Isolation != lab.Netns {
 		return startDomainCommands(name)
 	}
-	commands := []string{fmt.Sprintf("virsh define %s.xml", name), "virsh start --paused " + name}
+	var commands []string
+	for _, nic := range g.NICs {
+		// Where an earlier run of the guest left its tap.
+		if l, ok := p.seen.link(p.want.Name, nic.Tap); ok {
+			commands = append(commands, p.typed([]string{
+				fmt.Sprintf("ip link set %s netns 1 name %s", l.Name, openedTap(p.want, nic)),
+			})...)
+		}
+	}
+	commands = append(commands, fmt.Sprintf("virsh define %s.xml", name), "virsh start --paused "+name)
 	for _, nic := range g.NICs {
 		commands = append(commands, fmt.Sprintf("ip link set %s netns %s name %s",
 			openedTap(p.want, nic), netsetup.NamespaceName(p.want.Name), nic.Tap))

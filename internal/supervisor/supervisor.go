@@ -30,6 +30,7 @@ type Config struct {
 	Lab    *lab.Lab
 	Files  state.Lab
 	Wire   Wire   // the lab's links
+	NetNS  string // path of the network namespace of the lab's links; empty: this process's own
 	Guests Guests // the lab's domains
 	Log    *slog.Logger
 	// Ready, when not nil, is called once: with nil as soon as the servers listen, or with the reason why not.
@@ -43,6 +44,7 @@ type Supervisor struct {
 	lab     *lab.Lab
 	files   state.Lab
 	wire    Wire
+	netNS   string
 	guests  Guests
 	log     *slog.Logger
 	hub     *Hub
@@ -70,7 +72,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}
 	}
 	s := &Supervisor{
-		lab: cfg.Lab, files: cfg.Files, wire: cfg.Wire, guests: cfg.Guests, log: cfg.Log,
+		lab: cfg.Lab, files: cfg.Files, wire: cfg.Wire, netNS: cfg.NetNS, guests: cfg.Guests, log: cfg.Log,
 		hub: NewHub(), started: time.Now(), silence: newSilence(),
 	}
 	control, err := s.open(ctx)
@@ -94,7 +96,7 @@ func (s *Supervisor) open(ctx context.Context) (net.Listener, error) {
 	}
 	if served {
 		s.dhcp, err = dhcp.Open(cfg, dhcp.Options{
-			LeaseDir: s.files.LeaseDir(), Events: s.onDHCP, Guard: s.silence.guard, Log: s.log,
+			LeaseDir: s.files.LeaseDir(), NetNS: s.netNS, Events: s.onDHCP, Guard: s.silence.guard, Log: s.log,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("open DHCP server: %w", err)
