@@ -16,6 +16,9 @@ func TestMain(m *testing.M) {
 	if ns := os.Getenv(builderEnv); ns != "" {
 		buildForEver(ns)
 	}
+	if lab := os.Getenv(namespaceEnv); lab != "" {
+		makeNamespaceForEver(lab)
+	}
 	goleak.VerifyTestMain(m)
 }
 

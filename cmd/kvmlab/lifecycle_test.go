@@ -272,14 +272,18 @@ func (s *sandbox) plantForeign() {
 		XML`)
 }
 
-// journalPoints is how many records `up` writes; the tests stop it after each of them.
-func journalPoints(t *testing.T) int {
+// journalPoints is how many records `up` writes; the tests stop it after each of them. Isolated, it also passes two
+// points within the start of each guest: before its tap moves, and before it runs.
+func journalPoints(t *testing.T, flags ...string) int {
 	t.Helper()
 	s := newSandbox(t)
-	s.run("kvmlab", "up", "--no-wait")
+	s.run("kvmlab", append([]string{"up", "--no-wait"}, flags...)...)
 	n, err := strconv.Atoi(strings.TrimSpace(s.run("sh", "-c", "wc -l < /var/lib/kvmlab/labs/three-taps/journal.jsonl")))
 	if err != nil || n < 14 { // begin and done of a bridge, three taps and three domains at the least
 		t.Fatalf("the journal of up has %d records (%v)", n, err)
+	}
+	if slices.Contains(flags, "--isolate") {
+		n += 2 * 3
 	}
 	s.run("kvmlab", "down")
 	return n
@@ -289,12 +293,17 @@ func journalPoints(t *testing.T) int {
 // and touch nothing else. Every second time the state directory is lost as well.
 func TestKilledAtEveryPoint(t *testing.T) {
 	t.Parallel()
-	points := journalPoints(t)
+	killedAtEveryPoint(t)
+}
+
+func killedAtEveryPoint(t *testing.T, flags ...string) {
+	t.Helper()
+	points := journalPoints(t, flags...)
 	s := newSandbox(t)
 	s.plantForeign()
 	before := s.footprint()
 	for point := 1; point <= points; point++ {
-		r := s.tryWith([]string{fmt.Sprintf("KVMLAB_TEST_SIGNAL=KILL@%d", point)}, "kvmlab", "up", "--no-wait")
+		r := s.tryWith([]string{fmt.Sprintf("KVMLAB_TEST_SIGNAL=KILL@%d", point)}, "kvmlab", append([]string{"up", "--no-wait"}, flags...)...)
 		if r.status != 128+int(syscall.SIGKILL) && r.status != -1 {
 			t.Fatalf("point %d: up ended with %d instead of being killed\n%s", point, r.status, r.err)
 		}
@@ -314,12 +323,17 @@ func TestKilledAtEveryPoint(t *testing.T) {
 // TestInterruptedAtEveryPoint stops `up` with SIGINT after each record of its journal: it must roll back by itself.
 func TestInterruptedAtEveryPoint(t *testing.T) {
 	t.Parallel()
-	points := journalPoints(t)
+	interruptedAtEveryPoint(t)
+}
+
+func interruptedAtEveryPoint(t *testing.T, flags ...string) {
+	t.Helper()
+	points := journalPoints(t, flags...)
 	s := newSandbox(t)
 	s.plantForeign()
 	before := s.footprint()
 	for point := 1; point <= points; point++ {
-		r := s.tryWith([]string{fmt.Sprintf("KVMLAB_TEST_SIGNAL=INT@%d", point)}, "kvmlab", "up")
+		r := s.tryWith([]string{fmt.Sprintf("KVMLAB_TEST_SIGNAL=INT@%d", point)}, "kvmlab", append([]string{"up"}, flags...)...)
 		if r.status != 5 {
 			t.Errorf("point %d: exit status %d, want 5\n%s", point, r.status, r.err)
 		}

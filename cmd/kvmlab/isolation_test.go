@@ -1,0 +1,290 @@
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/creack/pty"
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestIsolatedKilledAtEveryPoint is TestKilledAtEveryPoint with the lab in a network namespace of its own: SIGKILL also
+// between "guest started" and "tap moved", and between that and "guest runs".
+func TestIsolatedKilledAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	killedAtEveryPoint(t, "--isolate")
+}
+
+// TestIsolatedInterruptedAtEveryPoint is TestInterruptedAtEveryPoint in a network namespace of the lab's own.
+func TestIsolatedInterruptedAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	interruptedAtEveryPoint(t, "--isolate")
+}
+
+// TestIsolatedLab is the class's lab in a network namespace of its own, from nothing to nothing, with what can happen to
+// it in between. The host's namespace is watched all the while.
+func TestIsolatedLab(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t)
+	s.plantForeign()
+	before := s.footprint()
+	s.run("kvmlab", "up", "--isolate")
+
+	st := s.statusOf("three-taps")
+	if st.State != "up" || st.Isolation != "netns" || st.Netns != "kvmlab-three-taps" || len(st.Drift) != 0 {
+		t.Errorf("status: %+v", st)
+	}
+	checkThreeGuests(t, st)
+	for _, g := range st.Guests {
+		s.run("kvmlab", "shell", "three-taps", "--", "ping", "-c", "1", "-W", "5", g.NICs[0].Lease.Address)
+	}
+	if r := s.try("ping", "-c", "1", "-W", "1", st.Guests[0].NICs[0].Lease.Address); r.status == 0 {
+		t.Error("a guest answers in the host's network namespace")
+	}
+	if d := cmp.Diff([]string{"br9", "lo", "tap9"}, s.hostLinks()); d != "" {
+		t.Errorf("links in the host's namespace (-want +got):\n%s", d)
+	}
+	mark := s.run("sh", "-c", "ip -n kvmlab-three-taps -j link show lo | jq -r '.[0].ifalias'")
+	if strings.TrimSpace(mark) != "kvmlab:three-taps/lo" {
+		t.Errorf("the namespace's mark is %q", mark)
+	}
+	pids := s.qemuPIDs()
+	for _, harm := range []struct {
+		name, do string
+		again    []string // the guests that are to be started again
+	}{
+		{"nothing", "true", nil},
+		{"supervisor killed", "kill -9 " + strconv.Itoa(st.Supervisor.PID), nil},
+		{"loopback down", "ip -n kvmlab-three-taps link set lo down", nil},
+		{"tap unplugged", "ip -n kvmlab-three-taps link set tap3 nomaster", nil},
+		{"tap deleted", "ip -n kvmlab-three-taps link del tap2", []string{"three-taps-pc2"}},
+		{"guest destroyed", "virsh --quiet destroy three-taps-pc1", []string{"three-taps-pc1"}},
+	} {
+		t.Run(harm.name, func(t *testing.T) {
+			s.run("sh", "-c", harm.do)
+			if got := s.statusOf("three-taps").State; (got == "up") != (harm.name == "nothing") {
+				t.Errorf("state is %s", got)
+			}
+			s.run("kvmlab", "up") // without the flag: it stays where it is
+			after := s.statusOf("three-taps")
+			if after.State != "up" || after.Isolation != "netns" {
+				t.Errorf("after the second up: %+v", after)
+			}
+			if d := cmp.Diff(addressesOf(st), addressesOf(after)); d != "" {
+				t.Errorf("leases changed:\n%s", d)
+			}
+			now := s.qemuPIDs()
+			for name, pid := range now {
+				if (pid != pids[name]) != slices.Contains(harm.again, name) {
+					t.Errorf("%s: %s was process %s and is %s", harm.name, name, pids[name], pid)
+				}
+			}
+			pids = now
+			if d := cmp.Diff([]string{"br9", "lo", "tap9"}, s.hostLinks()); d != "" {
+				t.Errorf("links in the host's namespace (-want +got):\n%s", d)
+			}
+		})
+	}
+	s.checkShell("three-taps")
+	s.run("rm", "-rf", "/var/lib/kvmlab/labs") // found by its marks
+	if st := s.statusOf("three-taps"); st.State == "down" || st.Netns != "kvmlab-three-taps" {
+		t.Errorf("status without the state: %+v", st)
+	}
+	s.run("kvmlab", "down")
+	if d := cmp.Diff(before, s.footprint()); d != "" {
+		t.Errorf("down left something (-before +after):\n%s", d)
+	}
+}
+
+// checkShell works in a lab's shell on a terminal, and runs single commands there.
+func (s *sandbox) checkShell(lab string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), commandLimit)
+	defer cancel()
+	cmd := s.command(ctx, "kvmlab", "shell", lab)
+	cmd.Env = append(cmd.Env, "SHELL=/bin/bash", "TERM=dumb", "HOME="+s.t.TempDir())
+	terminal, err := pty.Start(cmd)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer terminal.Close() //nolint:errcheck // the test is over
+	if _, err := terminal.WriteString("ls /sys/class/net | cat; echo lab is $KVMLAB_LAB; ls /proc/self/fd | wc -l; exit 7\n"); err != nil {
+		s.t.Fatal(err)
+	}
+	said, _ := io.ReadAll(terminal) // a terminal whose other side is closed ends with EIO
+	exit := new(exec.ExitError)
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 7 {
+		s.t.Errorf("shell ended with %v, want exit status 7", err)
+	}
+	for _, want := range []string{"network namespace kvmlab-" + lab, "(" + lab + ") ", "lab is " + lab, "\nbr1\r\n", "\ntap1\r\n", "\n4\r\n"} {
+		if !strings.Contains(string(said), want) {
+			s.t.Errorf("shell: no %q in\n%q", want, said)
+		}
+	}
+	if r := s.try("kvmlab", "shell", lab, "--", "sh", "-c", "ip -br link show br1 >/dev/null && exit 9"); r.status != 9 || r.err != "" {
+		s.t.Errorf("one command: exit status %d\n%s", r.status, r.err)
+	}
+	if r := s.try("kvmlab", "shell", lab, "--", "no-such-program"); r.status != 2 || !strings.Contains(r.err, "no-such-program") {
+		s.t.Errorf("no such program: exit status %d\n%s", r.status, r.err)
+	}
+	if r := s.try("kvmlab", "shell", "nobody"); r.status != 2 || !strings.Contains(r.err, "KL601") {
+		s.t.Errorf("no such lab: exit status %d\n%s", r.status, r.err)
+	}
+}
+
+// hostLinks are the names of the links in the sandbox's own network namespace, sorted.
+func (s *sandbox) hostLinks() []string {
+	s.t.Helper()
+	return strings.Fields(s.run("sh", "-c", "ip -j link | jq -r '.[].ifname' | sort"))
+}
+
+// TestIsolatedRefused gives `up --isolate` what it must refuse without changing anything.
+func TestIsolatedRefused(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t)
+	s.run("sh", "-ec", "ip netns add kvmlab-three-taps; ip netns add other; touch /run/netns/kvmlab-file")
+	before := s.footprint()
+	r := s.try("kvmlab", "up", "--isolate")
+	if r.status != 4 || !strings.Contains(r.err, "KL208") || !strings.Contains(r.err, "hint:") {
+		t.Errorf("a stranger's namespace: exit status %d\n%s", r.status, r.err)
+	}
+	r = s.try("kvmlab", "up", "--isolate", "--name", "file")
+	if r.status != 4 || !strings.Contains(r.err, "KL208") {
+		t.Errorf("a stranger's file: exit status %d\n%s", r.status, r.err)
+	}
+	r = s.try("kvmlab", "down", "three-taps")
+	if r.status != 2 || !strings.Contains(r.err, "KL601") {
+		t.Errorf("down of a stranger's namespace: exit status %d\n%s", r.status, r.err)
+	}
+	if d := cmp.Diff(before, s.footprint()); d != "" {
+		t.Errorf("something was changed (-before +after):\n%s", d)
+	}
+}
+
+// labsAtOnce is how many isolated labs TestIsolatedLabsAtOnce brings up; KVMLAB_TEST_LABS asks for more.
+func labsAtOnce(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("KVMLAB_TEST_LABS")
+	if text == "" {
+		return 4
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 2 {
+		t.Fatalf("KVMLAB_TEST_LABS=%s", text)
+	}
+	return n
+}
+
+// TestIsolatedLabsAtOnce brings up several labs with the same names and addresses. Each has its leases; what one's
+// frames are stays in its namespace; the host sees none; and what happens to one does not touch the others.
+func TestIsolatedLabsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t)
+	before := s.footprint()
+	stopListening := s.listenOnHost()
+	names := make([]string, labsAtOnce(t))
+	var all sync.WaitGroup
+	for i := range names {
+		names[i] = fmt.Sprintf("s%d", i+1)
+		all.Go(func() {
+			if r := s.try("kvmlab", "up", "--isolate", "--name", names[i], "--wait", "150s"); r.status != 0 {
+				t.Errorf("up %s: exit status %d\n%s", names[i], r.status, r.err)
+			}
+		})
+	}
+	all.Wait()
+	macs := map[string]string{} // whose each is
+	for _, name := range names {
+		st := s.statusOf(name)
+		if st.State != "up" || st.Netns != "kvmlab-"+name || st.Bridges[0].Name != "br1" || st.Bridges[0].Address != "192.168.1.1/24" {
+			t.Errorf("%s: %+v", name, st)
+		}
+		for i, g := range st.Guests {
+			nic := g.NICs[0]
+			if nic.Tap != "tap"+strconv.Itoa(i+1) || nic.Lease == nil || nic.Lease.State != "bound" || macs[nic.MAC] != "" {
+				t.Errorf("%s %s: %+v (MAC of %q)", name, g.Name, nic, macs[nic.MAC])
+			}
+			macs[nic.MAC] = name
+		}
+	}
+	for _, name := range names {
+		for _, mac := range s.stationsOf(name) {
+			if macs[mac] != name {
+				t.Errorf("the bridge of %s has heard %s, which is %q's", name, mac, macs[mac])
+			}
+		}
+	}
+	if d := cmp.Diff([]string{"lo"}, s.hostLinks()); d != "" {
+		t.Errorf("links in the host's namespace (-want +got):\n%s", d)
+	}
+
+	victim, others := names[0], names[1:]
+	s.run("kill", "-9", strconv.Itoa(s.statusOf(victim).Supervisor.PID))
+	s.run("virsh", "--quiet", "destroy", victim+"-pc1")
+	s.run("ip", "netns", "del", "kvmlab-"+victim)
+	for _, name := range others {
+		if st := s.statusOf(name); st.State != "up" {
+			t.Errorf("%s after the end of %s: %+v", name, victim, st)
+		}
+	}
+	s.run("kvmlab", "up", "--isolate", victim)
+	if st := s.statusOf(victim); st.State != "up" {
+		t.Errorf("%s after it was mended: %+v", victim, st)
+	}
+	if frames := stopListening(); frames != "" {
+		t.Errorf("frames in the host's namespace:\n%s", frames)
+	}
+	s.run("kvmlab", "down", "--all")
+	if d := cmp.Diff(before, s.footprint()); d != "" {
+		t.Errorf("down left something (-before +after):\n%s", d)
+	}
+}
+
+// stationsOf are the MAC addresses that a lab's bridge has learned from frames.
+func (s *sandbox) stationsOf(lab string) []string {
+	s.t.Helper()
+	var entries []struct {
+		MAC   string
+		Flags []string
+		State string
+	}
+	out := s.run("kvmlab", "shell", lab, "--", "bridge", "-j", "fdb", "show", "br", "br1")
+	if err := json.Unmarshal([]byte(out), &entries); err != nil {
+		s.t.Fatalf("bridge fdb: %v\n%s", err, out)
+	}
+	var macs []string
+	for _, e := range entries {
+		if e.State == "" { // learned: not the links' own, which are permanent
+			macs = append(macs, e.MAC)
+		}
+	}
+	return macs
+}
+
+// listenOnHost records every frame on every link of the sandbox's own namespace but the loopback's own. The returned
+// function ends the recording and prints it.
+func (s *sandbox) listenOnHost() func() string {
+	s.t.Helper()
+	s.run("sh", "-ec", `
+		tcpdump --immediate-mode -eni any -w /run/host.pcap 'not host 127.0.0.1' >/run/tcpdump.log 2>&1 &
+		echo $! >/run/tcpdump.pid
+		until grep -q listening /run/tcpdump.log; do kill -0 $(cat /run/tcpdump.pid); done`)
+	return func() string {
+		return s.run("sh", "-ec", `
+			pid=$(cat /run/tcpdump.pid)
+			kill -INT $pid
+			while kill -0 $pid 2>/dev/null; do :; done
+			tcpdump -enr /run/host.pcap 2>/dev/null
+			rm /run/host.pcap /run/tcpdump.*`)
+	}
+}
