@@ -16,6 +16,7 @@ type outputFormat string
 const (
 	outputText outputFormat = "text"
 	outputJSON outputFormat = "json"
+	outputCSV  outputFormat = "csv" // of the commands that print one table
 )
 
 // choice is a flag that takes one of a few words. It is a pflag.Value over any string type.

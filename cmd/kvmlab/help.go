@@ -52,7 +52,7 @@ func (a *app) writeHelp(cmd *cobra.Command) {
 	if !cmd.HasParent() {
 		global = "help.flags"
 	}
-	section(global, flagList(cmd.Root().PersistentFlags(), width))
+	section(global, flagList(inherited(cmd), width))
 	text := strings.TrimRight(out.String(), "\n") + "\n"
 	if cmd.HasAvailableSubCommands() {
 		text += "\n" + a.T("help.more", "command", cmd.CommandPath()) + "\n"
@@ -99,6 +99,18 @@ func flagList(flags *pflag.FlagSet, width int) string {
 		rows = append(rows, [2]string{name, usage})
 	})
 	return twoColumns(rows, width)
+}
+
+// inherited are the flags of every command, without those that this one has in a form of its own.
+func inherited(cmd *cobra.Command) *pflag.FlagSet {
+	flags := pflag.NewFlagSet("inherited", pflag.ContinueOnError)
+	flags.SortFlags = false
+	cmd.Root().PersistentFlags().VisitAll(func(flag *pflag.Flag) {
+		if cmd.LocalNonPersistentFlags().Lookup(flag.Name) == nil {
+			flags.AddFlag(flag)
+		}
+	})
+	return flags
 }
 
 // twoColumns sets names on the left and wrapped texts on the right.

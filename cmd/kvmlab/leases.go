@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"os"
@@ -40,6 +41,7 @@ type labLease struct {
 func newLeasesCmd(a *app) *cobra.Command {
 	cmd := a.command("leases [LAB...]", "leases")
 	cmd.ValidArgsFunction = completeLabs(a)
+	cmd.Flags().VarP(newChoice(&a.global.output, outputText, outputJSON, outputCSV), "output", "o", a.T("leases.flag.output"))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runLeases(cmd.Context(), a, args) }
 	return cmd
 }
@@ -71,10 +73,14 @@ func runLeases(_ context.Context, a *app, names []string) error {
 		}
 		report.Labs = append(report.Labs, labLeases{Name: name, Leases: leases})
 	}
-	if a.wantsJSON() {
+	switch a.global.output {
+	case outputJSON:
 		return a.printJSON(report)
+	case outputCSV:
+		return writeLeasesCSV(a, report.Labs)
+	default:
+		return writeLeases(a, report.Labs)
 	}
-	return writeLeases(a, report.Labs)
 }
 
 func readLeases(a *app, name string) ([]labLease, error) {
@@ -139,6 +145,26 @@ func writeLeases(a *app, labs []labLeases) error {
 	}
 	_, err := table.WriteTo(a.Out)
 	return err
+}
+
+// writeLeasesCSV prints a line for each lease under a header of the JSON's keys (RFC 4180).
+func writeLeasesCSV(a *app, labs []labLeases) error {
+	out := csv.NewWriter(a.Out)
+	rows := [][]string{{
+		"lab", "address", "state", "bridge", "guest", "nic", "mac", "hostname", "server", "start", "expires",
+	}}
+	for _, l := range labs {
+		for _, lease := range l.Leases {
+			rows = append(rows, []string{
+				l.Name, lease.Address, lease.State, lease.Bridge, lease.Guest, lease.NIC, lease.MAC, lease.Hostname,
+				lease.Server, lease.Start.Format(time.RFC3339), lease.Expires.Format(time.RFC3339),
+			})
+		}
+	}
+	if err := out.WriteAll(rows); err != nil {
+		return fmt.Errorf("print leases: %w", err)
+	}
+	return nil
 }
 
 // expiry says when a lease ends, and how long that still is.
