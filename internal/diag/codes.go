@@ -140,6 +140,8 @@ const (
 	MACOnHost        Code = "KL206" // the MAC is already on the host
 	NetworkFailed    Code = "KL207" // a change to the network failed
 	ForeignNamespace Code = "KL208" // a namespace of that name is not ours
+	ForeignTable     Code = "KL211" // an nftables table of the lab's name that is not kvmlab's
+	NotForwarding    Code = "KL212" // internet: nat on a host that forwards nothing
 	NotYetSupported  Code = "KL210" // asked for in the file, not built yet
 )
 

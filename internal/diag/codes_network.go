@@ -89,6 +89,26 @@ name exists, but without the marks that kvmlab leaves in it, so kvmlab will
 not touch it.`,
 	},
 	{
+		Code: ForeignTable, Exit: ExitHost, Args: []string{"table"},
+		Summary: `there is already an nftables table {{quote .table}}, and it is not kvmlab's`,
+		Hint:    `rename the lab (--name), or remove the table: sudo nft delete table ip {{.table}}`,
+		Explanation: `
+The way out of a lab (internet: nat) is one table of nftables that is called
+kvmlab-<lab> and carries a mark. One of that name exists without the mark, so
+kvmlab will not touch it. "nft list table ip" with its name shows what it does.`,
+	},
+	{
+		Code: NotForwarding, Exit: ExitHost,
+		Summary: `the lab file asks for internet: nat, and this host forwards no packets`,
+		Hint:    `let it: sudo sysctl -w net.ipv4.ip_forward=1`,
+		Explanation: `
+Guests reach the outside through the host, which must pass their packets on as a
+router does. kvmlab does not turn that on by itself: the setting is for the
+whole host and joins all of its networks, the school's among them, which is for
+its administrator to decide. A line net.ipv4.ip_forward=1 in a file under
+/etc/sysctl.d keeps it over a restart.`,
+	},
+	{
 		Code: NotYetSupported, Exit: ExitUsage, Args: []string{"what"},
 		Summary: `this version of kvmlab cannot do {{.what}} yet`,
 		Hint:    `remove it from the lab file, or use a newer kvmlab; kvmlab version shows which one this is`,

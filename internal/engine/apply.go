@@ -103,7 +103,7 @@ func (r *run) applied(a Address) string {
 		if g, ok := r.lab.Guest(a.Name); ok {
 			return g.Image
 		}
-	case KindNamespace, KindBridge, KindTap: // the kernel tells all that there is to know
+	case KindNamespace, KindBridge, KindTap, KindNAT: // the kernel tells all that there is to know
 	}
 	return ""
 }

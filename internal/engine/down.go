@@ -38,6 +38,9 @@ func NewDownPlan(name string, seen *Observed) *Plan {
 			add(domainAddress(d), d.Name, removeDomainCommands(d.Name), nil)
 		}
 	}
+	if seen.NAT.There {
+		add(natAddress, natAddress.String(), []string{"nft delete table ip " + netsetup.NamespaceName(name)}, nil)
+	}
 	if seen.Supervisor.Running {
 		kill := []string{fmt.Sprintf("kill %d", seen.Supervisor.PID)}
 		add(supervisorAddress, supervisorAddress.String(), kill, removed)
@@ -159,7 +162,7 @@ func (e *Engine) unmarked(files state.Lab, seen *Observed) []Drift {
 			foreign = ok && (!d.Owned || d.Owner.Lab != files.Name())
 		case KindNamespace:
 			foreign = seen.Namespace == NamespaceForeign
-		case KindSupervisor: // known by its lock, which nobody else takes
+		case KindSupervisor, KindNAT: // known by a lock that nobody else takes; by its mark
 		}
 		if foreign {
 			left = append(left, Drift{Address: a, Problem: object + " does not carry the lab's mark (any more)"})

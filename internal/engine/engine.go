@@ -23,6 +23,17 @@ type Network interface {
 	RemoveLink(ctx context.Context, name string, owner netsetup.Owner) (removed bool, err error)
 	// MoveTap takes a staged tap to the namespace of a lab and names it.
 	MoveTap(ctx context.Context, owner netsetup.Owner, lab, name string) error
+	WayOut
+}
+
+// WayOut is the part of a Network that connects labs with what is outside of them. It is asked of the host's only.
+type WayOut interface {
+	FindNAT(ctx context.Context, lab string) (there bool, err error)
+	NATLabs(ctx context.Context) ([]string, error)
+	NATDrift(ctx context.Context, want netsetup.NAT) (problem string, err error)
+	EnsureNAT(ctx context.Context, want netsetup.NAT) (changed bool, err error)
+	RemoveNAT(ctx context.Context, lab string) (removed bool, err error)
+	CheckForwarding() error
 }
 
 // Inside is the network namespace of an isolated lab, which is open for as long as it is used.

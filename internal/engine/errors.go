@@ -46,12 +46,17 @@ func explainNetwork(action string, err error) error {
 	if foreign, ok := errors.AsType[*netsetup.ForeignNamespaceError](err); ok {
 		return diag.New(diag.ForeignNamespace, diag.Args{"namespace": foreign.Name}).Wrap(foreign)
 	}
+	if foreign, ok := errors.AsType[*netsetup.ForeignTableError](err); ok {
+		return diag.New(diag.ForeignTable, diag.Args{"table": foreign.Name}).Wrap(foreign)
+	}
 	code := diag.NetworkFailed
 	switch {
 	case ended(err):
 		return err
 	case errors.Is(err, netsetup.ErrNoTun):
 		return diag.New(diag.NoTun, diag.Args{"path": "/dev/net/tun"}).Wrap(err)
+	case errors.Is(err, netsetup.ErrNotForwarding):
+		return diag.New(diag.NotForwarding, nil).Wrap(err)
 	case errors.Is(err, netsetup.ErrPermission):
 		code = diag.NetworkDenied
 	}

@@ -20,6 +20,7 @@ type Observed struct {
 	Links      []netsetup.Link // of the host's network namespace
 	Namespace  NamespaceState
 	Inside     []netsetup.Link // of the lab's own namespace
+	NAT        NATState
 	Domains    []vm.State
 	Supervisor SupervisorState
 	// Overlaps are, by wanted bridge, what of the host is in the way of its subnet.
@@ -38,7 +39,7 @@ type SupervisorState struct {
 // rest is returned all the same, so that Down can go on.
 func (e *Engine) observe(ctx context.Context, files state.Lab) (*Observed, error) {
 	seen := &Observed{}
-	var errs [4]error
+	var errs [5]error
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		var err error
@@ -62,6 +63,12 @@ func (e *Engine) observe(ctx context.Context, files state.Lab) (*Observed, error
 	wg.Go(func() {
 		if err := e.lookInside(ctx, files.Name(), seen); err != nil {
 			errs[3] = explainNetwork("read the lab's network namespace", err)
+		}
+	})
+	wg.Go(func() {
+		var err error
+		if seen.NAT.There, err = e.cfg.Network.FindNAT(ctx, files.Name()); err != nil {
+			errs[4] = explainNetwork("look for the lab's way out", err)
 		}
 	})
 	wg.Wait()
@@ -159,7 +166,7 @@ func (o *Observed) domainNamed(name string) (vm.State, bool) {
 
 // empty reports that nothing on the host is the lab's.
 func (o *Observed) empty(labName string) bool {
-	return !o.Supervisor.Running && !o.isolated() &&
+	return !o.Supervisor.Running && !o.isolated() && !o.NAT.There &&
 		!slices.ContainsFunc(o.Links, func(l netsetup.Link) bool { return ours(l, labName) }) &&
 		!slices.ContainsFunc(o.Domains, func(d vm.State) bool { return d.Owned && d.Owner.Lab == labName })
 }

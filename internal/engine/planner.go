@@ -21,6 +21,7 @@ func NewPlan(want *lab.Lab, seen *Observed, tapOwner TapOwner) *Plan {
 	for _, b := range want.Bridges {
 		p.bridge(b)
 	}
+	p.nat()
 	p.supervisor()
 	for _, g := range want.Guests {
 		for _, nic := range g.NICs {

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/kvmlab/kvmlab/internal/engine"
 	"github.com/kvmlab/kvmlab/netsetup"
 )
@@ -248,4 +251,62 @@ func (w *world) everyLink() []netsetup.Link {
 		all = slices.AppendSeq(all, maps.Values(links))
 	}
 	return all
+}
+
+func (s space) FindNAT(ctx context.Context, lab string) (bool, error) {
+	end, err := s.begin(ctx, "read nat")
+	if err != nil {
+		return false, err
+	}
+	defer end()
+	_, ok := s.ways[lab]
+	return ok, nil
+}
+
+func (s space) NATLabs(ctx context.Context) ([]string, error) {
+	end, err := s.begin(ctx, "read nat")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return slices.Sorted(maps.Keys(s.ways)), nil
+}
+
+func (s space) NATDrift(ctx context.Context, want netsetup.NAT) (string, error) {
+	end, err := s.begin(ctx, "read nat")
+	if err != nil {
+		return "", err
+	}
+	defer end()
+	if cmp.Equal(s.ways[want.Lab], want, cmpopts.EquateComparable(netip.Prefix{})) {
+		return "", nil
+	}
+	return "is for something else", nil
+}
+
+func (s space) EnsureNAT(ctx context.Context, want netsetup.NAT) (bool, error) {
+	end, err := s.begin(ctx, "ensure nat")
+	if err != nil {
+		return false, err
+	}
+	defer end()
+	s.ways[want.Lab] = want
+	return true, nil
+}
+
+func (s space) RemoveNAT(ctx context.Context, lab string) (bool, error) {
+	end, err := s.begin(ctx, "remove nat")
+	if err != nil {
+		return false, err
+	}
+	defer end()
+	delete(s.ways, lab)
+	return true, nil
+}
+
+func (s space) CheckForwarding() error {
+	if s.noForwarding {
+		return netsetup.ErrNotForwarding
+	}
+	return nil
 }

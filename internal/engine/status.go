@@ -72,6 +72,8 @@ func (e *Engine) Labs(ctx context.Context) ([]string, error) {
 	}
 	isolated, namespacesErr := e.cfg.Namespaces.Labs(ctx)
 	names = append(names, isolated...)
+	connected, natErr := e.cfg.Network.NATLabs(ctx)
+	names = append(names, connected...)
 	domains, domainsErr := e.cfg.Hypervisor.Domains(ctx)
 	for _, d := range domains {
 		if d.Owned {
@@ -79,7 +81,7 @@ func (e *Engine) Labs(ctx context.Context) ([]string, error) {
 		}
 	}
 	slices.Sort(names)
-	if linksErr = errors.Join(linksErr, namespacesErr); linksErr != nil {
+	if linksErr = errors.Join(linksErr, namespacesErr, natErr); linksErr != nil {
 		linksErr = explainNetwork("read the network links", linksErr)
 	}
 	if domainsErr != nil {
@@ -101,6 +103,11 @@ func (e *Engine) Status(ctx context.Context, name string) (*Status, error) {
 	want, _, err := storedLab(files)
 	if err != nil {
 		return nil, err
+	}
+	if want != nil {
+		if err := e.lookOut(ctx, want, seen); err != nil {
+			return nil, err
+		}
 	}
 	s := &Status{Name: name, Lab: want, Supervisor: seen.Supervisor, Drift: []Drift{}}
 	if seen.isolated() {

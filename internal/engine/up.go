@@ -62,6 +62,9 @@ func (e *Engine) prepare(ctx context.Context, files state.Lab, resolve Resolver)
 	if err := e.overlaps(ctx, p.want, p.seen); err != nil {
 		return p, err
 	}
+	if err := e.lookOut(ctx, p.want, p.seen); err != nil {
+		return p, err
+	}
 	p.plan = NewPlan(p.want, p.seen, e.cfg.TapOwner)
 	return p, p.plan.Err()
 }

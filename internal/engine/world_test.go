@@ -19,6 +19,7 @@ type world struct {
 	mu          sync.Mutex
 	links       map[string]netsetup.Link            // of the host's network namespace
 	spaces      map[string]map[string]netsetup.Link // of the isolated labs' namespaces
+	ways        map[string]netsetup.NAT             // the ways out, by lab
 	domains     map[string]*domain
 	supervisors map[string]string // by lab: the lab.json that it serves
 	index       int               // the last one given to a link
@@ -27,6 +28,8 @@ type world struct {
 	before func(op string) error
 	// blocked makes every operation wait for its context.
 	blocked func(op string) bool
+	// noForwarding makes the host no router.
+	noForwarding bool
 }
 
 // domain is a domain in libvirt. open are the indexes of the taps that its QEMU has open.
@@ -38,7 +41,7 @@ type domain struct {
 func newWorld() *world {
 	return &world{
 		links: map[string]netsetup.Link{}, spaces: map[string]map[string]netsetup.Link{},
-		domains: map[string]*domain{}, supervisors: map[string]string{},
+		ways: map[string]netsetup.NAT{}, domains: map[string]*domain{}, supervisors: map[string]string{},
 	}
 }
 
