@@ -75,6 +75,7 @@ const (
 	BadDuration        Code = "KL064" // not a duration
 	LeaseTooShort      Code = "KL065" // below what clients accept
 	LeaseTooLong       Code = "KL066" // beyond option 51's 32 bits
+	LeaseOrder         Code = "KL067" // min-lease, lease and max-lease contradict each other
 	ReservationGuest   Code = "KL068" // for a guest that is not there
 	ReservationTwice   Code = "KL069" // one address for two clients
 	ReservationAgain   Code = "KL070" // two addresses for one client
@@ -85,6 +86,8 @@ const (
 	BadOptionValue     Code = "KL075" // the value does not fit the option
 	DuplicateOption    Code = "KL076" // one option by name and by number
 	ReservationEdge    Code = "KL077" // the network's, broadcast or bridge's address
+	BadFault           Code = "KL078" // not a teaching fault
+	BadClientID        Code = "KL079" // not a client identifier
 )
 
 // Guests in the lab file (KL080–KL099).
@@ -175,7 +178,7 @@ const (
 	ImageBusy        Code = "KL406" // somebody else is building it
 )
 
-// DHCP (KL500–KL509).
+// DHCP (KL500–KL529).
 const (
 	DHCPListen       Code = "KL500" // the server cannot listen
 	PoolExhausted    Code = "KL501" // warning: no address left
@@ -185,6 +188,19 @@ const (
 	LeaseStoreLocked Code = "KL505" // another server has the store open
 	DHCPInterface    Code = "KL506" // the interface has no address in the subnet
 	ClonedClient     Code = "KL507" // warning: two machines with one client identifier
+
+	NoInterface         Code = "KL508" // no interface of that name
+	ServerIDElsewhere   Code = "KL509" // --server-id is no address of the interface
+	SubnetNotOnLink     Code = "KL510" // no interface is in a subnet that is not relayed
+	BadSubnet           Code = "KL511" // host bits in a subnet
+	SubnetsOverlap      Code = "KL512" // two subnets of a server overlap
+	NothingToLend       Code = "KL513" // a subnet without range and reservations
+	DuplicateFlagOption Code = "KL514" // one option by two --option
+	NobodyAnswers       Code = "KL515" // dhcp probe heard no offer
+	LeaseStoreForeign   Code = "KL516" // the lease directory is not ours, or a later version's
+	BridgeNotServed     Code = "KL517" // the lab file has no dhcp for the bridge
+	WhichBridge         Code = "KL518" // several bridges are served, none named
+	NoSuchBridge        Code = "KL519" // the lab has no bridge of that name
 )
 
 // Lifecycle, supervisor and state (KL600–KL629).

@@ -4,8 +4,8 @@ package diag
 var addressEntries = []Entry{
 	{
 		Code: OutsideSubnet, Exit: ExitUsage, Args: []string{"what", "address", "subnet", "bridge"},
-		Summary: `{{.what}} {{.address}} is not in {{.subnet}}, the subnet of {{.bridge}}`,
-		Hint:    `choose an address of {{.subnet}}, or change the address of {{.bridge}}`,
+		Summary: `{{.what}} {{.address}} is not in {{.subnet}}{{if .bridge}}, the subnet of {{.bridge}}{{end}}`,
+		Hint:    `choose an address of {{.subnet}}{{if .bridge}}, or change the address of {{.bridge}}{{end}}`,
 		Explanation: `
 A host reaches directly only the addresses of its own subnet: it compares the
 other address with its own under the mask, and asks with ARP only for those

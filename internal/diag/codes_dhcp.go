@@ -1,6 +1,6 @@
 package diag
 
-// dhcpEntries are KL500–KL509: the DHCP server at work.
+// dhcpEntries are KL500–KL507: the DHCP server at work.
 var dhcpEntries = []Entry{
 	{
 		Code: DHCPListen, Exit: ExitHost, Args: []string{"interface"},

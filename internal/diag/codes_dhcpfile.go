@@ -23,8 +23,8 @@ digit than a wrong order.`,
 	},
 	{
 		Code: RangeLeavesSubnet, Exit: ExitUsage, Args: []string{"range", "address", "subnet", "bridge"},
-		Summary: `the range {{.range}} leaves {{.subnet}}, the subnet of {{.bridge}}: {{.address}} is outside`,
-		Hint:    `keep both ends inside {{.subnet}}, or change the address of {{.bridge}}`,
+		Summary: `the range {{.range}} leaves {{.subnet}}{{if .bridge}}, the subnet of {{.bridge}}{{end}}: {{.address}} is outside`,
+		Hint:    `keep both ends inside {{.subnet}}{{if .bridge}}, or change the address of {{.bridge}}{{end}}`,
 		Explanation: `
 Every address that the server lends must be in the subnet of the bridge it
 serves: the client will use the bridge's mask, and with an address of another
@@ -155,12 +155,12 @@ be lost to everybody.`,
 	},
 	{
 		Code: ReservationWho, Exit: ExitUsage, Args: []string{"problem"},
-		Summary: `a reservation is for a guest or for a mac; this one has {{.problem}}`,
+		Summary: `a reservation is for a guest, a mac or a client-id; this one has {{.problem}}`,
 		Hint:    `write {guest: pc1, address: 192.168.1.5} or {mac: 02:00:00:00:00:05, address: 192.168.1.5}`,
 		Explanation: `
-The server recognises the client of a reservation by its MAC address. With
-guest, kvmlab looks the address up; with mac, it is given. Both together could
-contradict each other.`,
+The server recognises the client of a reservation by its MAC address, or by the
+client identifier that it sends. With guest, kvmlab looks the MAC address up;
+with mac or client-id, it is given. Two of them could contradict each other.`,
 	},
 	{
 		Code: UnknownOption, Exit: ExitUsage, Args: []string{"option", "suggestion"},
@@ -208,5 +208,35 @@ meant here.`,
 		Explanation: `
 Three addresses of a bridge's subnet are never lent: the first, which names the
 network, the last, which is the broadcast address, and the bridge's own.`,
+	},
+	{
+		Code: LeaseOrder, Exit: ExitUsage, Args: []string{"first", "firsttime", "second", "secondtime"},
+		Summary: `{{.first}} ({{.firsttime}}) is longer than {{.second}} ({{.secondtime}})`,
+		Hint:    `keep min-lease ≤ lease ≤ max-lease; those left out fit themselves to the others`,
+		Explanation: `
+A client may ask for a lease time in option 51. It gets that time, but no less
+than min-lease and no more than max-lease; a client that asks for none gets
+lease. So the three must be in order.`,
+	},
+	{
+		Code: BadFault, Exit: ExitUsage, Args: []string{"fault", "reason"},
+		Summary: `{{quote .fault}} is not a teaching fault: {{.reason}}`,
+		Hint:    `kvmlab dhcp fault --help shows every fault with an example`,
+		Explanation: `
+A teaching fault makes the DHCP server do one thing wrong on purpose, so that a
+class can find out what. It is written as a word and what belongs to it: drop
+OFFER, drop OFFER#2 (the second alone), delay ACK 3s, duplicate REQUEST, nak,
+router 192.168.1.254, mask 255.255.0.0, dns 192.168.1.9, pool-exhausted,
+lease 5s, silent.`,
+	},
+	{
+		Code: BadClientID, Exit: ExitUsage, Args: []string{"value"},
+		Summary: `{{quote .value}} is not a client identifier`,
+		Hint:    `write its bytes in hexadecimal, the type first: "01:02:00:5e:00:53:01"`,
+		Explanation: `
+The client identifier (option 61) is a type byte and what follows: 01 and the
+MAC address from many clients, ff and a DUID from those of RFC 4361. It has two
+bytes at least (RFC 2132, section 9.14). kvmlab leases -o json shows what a
+client sent.`,
 	},
 }

@@ -1,7 +1,9 @@
 package lab
 
 import (
+	"cmp"
 	"net/netip"
+	"time"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/macgen"
@@ -22,36 +24,85 @@ func (d *decoder) checkDHCP(spec *Spec, b *BridgeSpec) {
 	if len(b.DHCP.Ranges)+len(b.DHCP.Reservations) == 0 && !b.DHCP.broken {
 		d.add(b.DHCP.Pos, diag.DHCPWithoutRange, diag.Args{"bridge": b.Name.Value})
 	}
-	d.checkRanges(b)
-	if r := b.DHCP.Router; r.Set && r.Value.IsValid() {
-		d.checkInside(b, "the router", r)
-	}
-	d.checkReservations(spec, b)
+	d.checkServed(segment{
+		bridge: b.Name.Value, net: b.Address.Value.Masked(), own: b.Address.Value.Addr(), dhcp: b.DHCP,
+		client: func(r ReservationSpec) string { return d.guestReserved(spec, b, r) },
+	})
 	d.checkPoolSize(spec, b)
 }
 
-// checkInside checks that an address is in the bridge's subnet.
-func (d *decoder) checkInside(b *BridgeSpec, what string, a Field[netip.Addr]) bool {
-	if b.Address.Value.Contains(a.Value) {
+// segment is a subnet that a DHCP server serves: that of a bridge, or one of
+// `kvmlab dhcp serve`.
+type segment struct {
+	bridge string // "" for the latter
+	net    netip.Prefix
+	own    netip.Addr // the server's own address there, if it is known
+	dhcp   *DHCPSpec
+	// client gives a string that is equal for equal clients of reservations for
+	// a guest, and reports what is wrong with the guest.
+	client func(ReservationSpec) string
+}
+
+// checkServed checks what holds wherever a server serves a subnet.
+func (d *decoder) checkServed(s segment) {
+	d.checkRanges(s)
+	for _, r := range s.dhcp.Exclude {
+		d.rangeInside(s, r)
+	}
+	if r := s.dhcp.Router; r.Set && r.Value.IsValid() {
+		d.checkInside(s, "the router", r)
+	}
+	d.checkTimes(s.dhcp)
+	d.checkReservations(s)
+}
+
+// checkTimes checks that the lease times are in order. One that is left out fits
+// itself to the others.
+func (d *decoder) checkTimes(s *DHCPSpec) {
+	type named struct {
+		name string
+		time Field[time.Duration]
+	}
+	least, usual, most := named{"min-lease", s.MinLease}, named{"lease", s.Lease}, named{"max-lease", s.MaxLease}
+	for _, pair := range [][2]named{{least, usual}, {usual, most}, {least, most}} {
+		a, b := pair[0], pair[1]
+		if a.time.Set && b.time.Set && a.time.Value > b.time.Value {
+			d.add(a.time.Pos, diag.LeaseOrder, diag.Args{
+				"first": a.name, "firsttime": a.time.Value, "second": b.name, "secondtime": b.time.Value,
+			})
+			return
+		}
+	}
+}
+
+// checkInside checks that an address is in the subnet.
+func (d *decoder) checkInside(s segment, what string, a Field[netip.Addr]) bool {
+	if s.net.Contains(a.Value) {
 		return true
 	}
-	d.add(a.Pos, diag.OutsideSubnet, diag.Args{
-		"what": what, "address": a.Value, "subnet": b.Address.Value.Masked(), "bridge": b.Name.Value,
+	d.add(a.Pos, diag.OutsideSubnet, diag.Args{"what": what, "address": a.Value, "subnet": s.net, "bridge": s.bridge})
+	return false
+}
+
+// rangeInside checks that both ends of a range are in the subnet.
+func (d *decoder) rangeInside(s segment, r Field[Range]) bool {
+	outside := r.Value.First
+	if s.net.Contains(outside) {
+		outside = r.Value.Last
+	}
+	if s.net.Contains(outside) {
+		return true
+	}
+	d.add(r.Pos, diag.RangeLeavesSubnet, diag.Args{
+		"range": r.Value, "address": outside, "subnet": s.net, "bridge": s.bridge,
 	})
 	return false
 }
 
-func (d *decoder) checkRanges(b *BridgeSpec) {
-	own, net := b.Address.Value.Addr(), b.Address.Value.Masked()
-	for i, r := range b.DHCP.Ranges {
-		outside := r.Value.First
-		if net.Contains(outside) {
-			outside = r.Value.Last
-		}
-		if !net.Contains(outside) {
-			d.add(r.Pos, diag.RangeLeavesSubnet, diag.Args{
-				"range": r.Value, "address": outside, "subnet": net, "bridge": b.Name.Value,
-			})
+func (d *decoder) checkRanges(s segment) {
+	own, net := s.own, s.net
+	for i, r := range s.dhcp.Ranges {
+		if !d.rangeInside(s, r) {
 			continue
 		}
 		for _, end := range []netip.Addr{r.Value.First, r.Value.Last} {
@@ -59,10 +110,10 @@ func (d *decoder) checkRanges(b *BridgeSpec) {
 				d.add(r.Pos, diag.RangeHoldsEdge, diag.Args{"range": r.Value, "address": end, "which": which})
 			}
 		}
-		if r.Value.Contains(own) {
-			d.add(r.Pos, diag.RangeHoldsBridge, diag.Args{"range": r.Value, "address": own, "bridge": b.Name.Value})
+		if own.IsValid() && r.Value.Contains(own) {
+			d.add(r.Pos, diag.RangeHoldsBridge, diag.Args{"range": r.Value, "address": own, "bridge": s.bridge})
 		}
-		for _, other := range b.DHCP.Ranges[:i] {
+		for _, other := range s.dhcp.Ranges[:i] {
 			if r.Value.Contains(other.Value.First) || other.Value.Contains(r.Value.First) {
 				d.add(r.Pos, diag.RangesOverlap, diag.Args{"range": r.Value, "other": other.Value, "line": other.Pos.Line})
 				break
@@ -71,27 +122,27 @@ func (d *decoder) checkRanges(b *BridgeSpec) {
 	}
 }
 
-func (d *decoder) checkReservations(spec *Spec, b *BridgeSpec) {
+func (d *decoder) checkReservations(s segment) {
 	addresses := make(map[netip.Addr]int)
 	clients := make(map[string]int)
-	for _, r := range b.DHCP.Reservations {
-		if client := d.reservedFor(spec, b, r); client != "" {
+	for _, r := range s.dhcp.Reservations {
+		if client := d.reservedFor(s, r); client != "" {
 			if line, ok := clients[client]; ok {
 				d.add(r.Pos, diag.ReservationAgain, diag.Args{"client": r.client(), "line": line})
 			} else {
 				clients[client] = r.Pos.Line
 			}
 		}
-		if !r.Address.Set || !d.checkInside(b, "the reserved address", r.Address) {
+		if !r.Address.Set || !d.checkInside(s, "the reserved address", r.Address) {
 			continue
 		}
-		which := edge(b.Address.Value, r.Address.Value)
-		if r.Address.Value == b.Address.Value.Addr() {
+		which := edge(s.net, r.Address.Value)
+		if r.Address.Value == s.own {
 			which = "own"
 		}
 		if which != "" {
 			d.add(r.Address.Pos, diag.ReservationEdge, diag.Args{
-				"address": r.Address.Value, "which": which, "bridge": b.Name.Value,
+				"address": r.Address.Value, "which": which, "bridge": cmp.Or(s.bridge, s.net.String()),
 			})
 			continue
 		}
@@ -105,27 +156,41 @@ func (d *decoder) checkReservations(spec *Spec, b *BridgeSpec) {
 
 // client calls the client of a reservation as the file does.
 func (r ReservationSpec) client() string {
-	if r.Guest.Set {
+	switch {
+	case r.Guest.Set:
 		return r.Guest.Value
+	case r.ClientID.Set:
+		return r.ClientID.Value
 	}
 	return r.MAC.Value.String()
 }
 
 // reservedFor checks who a reservation is for and gives a string that is equal
 // for equal clients, or "" when it is for nobody known.
-func (d *decoder) reservedFor(spec *Spec, b *BridgeSpec, r ReservationSpec) string {
+func (d *decoder) reservedFor(s segment, r ReservationSpec) string {
+	named := 0
+	for _, set := range []bool{r.Guest.Set, r.MAC.Set, r.ClientID.Set} {
+		if set {
+			named++
+		}
+	}
 	switch {
-	case r.Guest.Set && r.MAC.Set:
-		d.add(r.Pos, diag.ReservationWho, diag.Args{"problem": "both"})
-		return ""
+	case named > 1:
+		d.add(r.Pos, diag.ReservationWho, diag.Args{"problem": "more than one"})
 	case r.MAC.Set:
 		return r.MAC.Value.String()
-	case !r.Guest.Set:
-		if !r.broken {
-			d.add(r.Pos, diag.ReservationWho, diag.Args{"problem": "neither"})
-		}
-		return ""
+	case r.ClientID.Set:
+		return "client " + r.ClientID.Value
+	case r.Guest.Set:
+		return s.client(r)
+	case !r.broken:
+		d.add(r.Pos, diag.ReservationWho, diag.Args{"problem": "none"})
 	}
+	return ""
+}
+
+// guestReserved is segment.client for a bridge of a lab.
+func (d *decoder) guestReserved(spec *Spec, b *BridgeSpec, r ReservationSpec) string {
 	name := r.Guest.Value
 	known := make([]string, 0, len(spec.Guests))
 	for _, g := range spec.Guests {
@@ -191,6 +256,9 @@ func unreserved(spec *DHCPSpec) int {
 	free := 0
 	for _, pool := range spec.Ranges {
 		free += pool.Value.Count()
+		for _, hole := range spec.Exclude {
+			free -= pool.Value.shared(hole.Value)
+		}
 		for _, r := range spec.Reservations {
 			if r.Address.Set && pool.Value.Contains(r.Address.Value) {
 				free--

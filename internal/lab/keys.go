@@ -17,6 +17,7 @@ const (
 	maxRanges       = 64
 	maxServers      = 16 // DNS servers
 	maxReservations = 1024
+	maxFaults       = 32
 	maxOptionValues = 63 // addresses in the 255 bytes of an option
 	maxCPUs         = 16
 )
@@ -95,7 +96,7 @@ func bridgeKeys() []key[BridgeSpec] {
 			doc: "Whether guests get out of the lab: not at all (none), or through the host under its address (nat).",
 		}, "a word", parseWord(NoInternet, NAT), func(b *BridgeSpec) *Field[Internet] { return &b.Internet }),
 		{
-			name: "dhcp", schema: either(offSchema(), objectSchema("What the DHCP server of the bridge hands out.", dhcpKeys())),
+			name: "dhcp", schema: either(offSchema(), objectSchema("What the DHCP server of the bridge hands out.", allDHCPKeys())),
 			doc:  "What kvmlab's DHCP server hands out on this bridge, or off (also when left out) for no server.",
 			read: readDHCP,
 		},

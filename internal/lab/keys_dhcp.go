@@ -1,11 +1,14 @@
 package lab
 
 import (
+	"encoding/hex"
+	"encoding/json"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/google/jsonschema-go/jsonschema"
 	"go.yaml.in/yaml/v4"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
@@ -26,11 +29,14 @@ func readDHCP(d *decoder, n *yaml.Node, b *BridgeSpec) {
 	}
 	before := len(d.diags)
 	spec := &DHCPSpec{Pos: d.pos(n)}
-	if object(d, n, "dhcp", dhcpKeys(), spec) {
+	if object(d, n, "dhcp", allDHCPKeys(), spec) {
 		spec.broken = len(d.diags) > before
 		b.DHCP = spec
 	}
 }
+
+// allDHCPKeys are the keys under `dhcp`.
+func allDHCPKeys() []key[DHCPSpec] { return append(dhcpKeys(), policyKeys()...) }
 
 func dhcpKeys() []key[DHCPSpec] {
 	return []key[DHCPSpec]{
@@ -43,10 +49,27 @@ func dhcpKeys() []key[DHCPSpec] {
 				})
 			},
 		},
+		{
+			name: "exclude", schema: oneOrListOf(rangeSchema(), maxRanges),
+			doc: "Addresses inside range that are not lent, written like range.",
+			read: func(d *decoder, n *yaml.Node, s *DHCPSpec) {
+				d.oneOrMany(n, "exclude", maxRanges, func(e *yaml.Node) {
+					s.Exclude = appendSet(s.Exclude, readScalar(d, e, "exclude", "first-last", parseRange))
+				})
+			},
+		},
 		scalarKey(key[DHCPSpec]{
 			name: "lease", schema: defaulting(pattern(durationForm, 0), "10m"),
 			doc: "How long an address is lent: 90s, 10m, 1h30m. At least 30s and at most a year.",
 		}, "a time such as 10m", parseLease, func(s *DHCPSpec) *Field[time.Duration] { return &s.Lease }),
+		scalarKey(key[DHCPSpec]{
+			name: "min-lease", schema: pattern(durationForm, 0),
+			doc: "The least time that a client that asks for a time (option 51) gets.",
+		}, "a time such as 1m", parseLease, func(s *DHCPSpec) *Field[time.Duration] { return &s.MinLease }),
+		scalarKey(key[DHCPSpec]{
+			name: "max-lease", schema: pattern(durationForm, 0),
+			doc: "The most time that a client that asks for a time (option 51) gets. By default lease.",
+		}, "a time such as 1h", parseLease, func(s *DHCPSpec) *Field[time.Duration] { return &s.MaxLease }),
 		{
 			name: "dns", schema: oneOrListOf(ipv4(), maxServers),
 			doc: "The DNS servers that clients are told (option 6). By default the bridge's address; [] for none.",
@@ -79,9 +102,63 @@ func dhcpKeys() []key[DHCPSpec] {
 		{
 			name: "options", schema: optionsSchema(),
 			doc:  "More DHCP options by name or number, for clients that ask for them.",
-			read: readOptions,
+			read: func(d *decoder, n *yaml.Node, s *DHCPSpec) { readOptions(d, n, &s.Options) },
+		},
+		scalarKey(key[DHCPSpec]{
+			name: "next-server", schema: ipv4(),
+			doc: "The server that clients which boot from the network go on with (siaddr); see options 66 and 67 too.",
+		}, "an address", parseService, func(s *DHCPSpec) *Field[netip.Addr] { return &s.NextServer }),
+		{
+			name: "faults", schema: oneOrListOf(&jsonschema.Schema{Type: "string"}, maxFaults),
+			doc: "What the server is to do wrong from the start, for teaching: drop OFFER#2, delay ACK 3s, duplicate OFFER, nak, " +
+				"router, mask or dns and an address, pool-exhausted, lease 5s, silent. See kvmlab dhcp fault.",
+			read: func(d *decoder, n *yaml.Node, s *DHCPSpec) {
+				d.oneOrMany(n, "faults", maxFaults, func(e *yaml.Node) {
+					s.Faults = appendSet(s.Faults, readScalar(d, e, "faults", "a fault such as drop OFFER", parseFault))
+				})
+			},
 		},
 	}
+}
+
+// policyKeys are the choices that the standards leave to whoever runs a server.
+func policyKeys() []key[DHCPSpec] {
+	return []key[DHCPSpec]{
+		boolKey("authoritative", false,
+			"Whether a client that asks for a lease nobody knows of is told no (NAK); otherwise it hears nothing, as there may be another server.",
+			func(s *DHCPSpec) *Field[bool] { return &s.Authoritative }),
+		boolKey("match-client-id", true,
+			"Whether a client that sends an identifier (option 61) is known by it; false goes by the MAC alone, for guests cloned from one disk.",
+			func(s *DHCPSpec) *Field[bool] { return &s.MatchClientID }),
+		boolKey("probe", true,
+			"Whether an address is looked for by ARP before it is offered to a client for the first time.",
+			func(s *DHCPSpec) *Field[bool] { return &s.Probe }),
+		boolKey("rapid-commit", false,
+			"Whether a client that asks for it gets its ACK at once, without OFFER and REQUEST (option 80).",
+			func(s *DHCPSpec) *Field[bool] { return &s.RapidCommit }),
+		boolKey("auto-configure", true,
+			"Whether a client that gets no address may make one up (169.254.x.x); false tells those that ask not to (option 116).",
+			func(s *DHCPSpec) *Field[bool] { return &s.AutoConfigure }),
+		scalarKey(key[DHCPSpec]{
+			name: "ipv6-only-wait", schema: pattern(durationForm, 0),
+			doc: "For how long clients that can do with IPv6 alone are to do without an IPv4 address (option 108).",
+		}, "a time such as 30m", parseLease, func(s *DHCPSpec) *Field[time.Duration] { return &s.IPv6OnlyWait }),
+	}
+}
+
+// boolKey is a key that is true or false.
+func boolKey[T any](name string, usual bool, doc string, field func(*T) *Field[bool]) key[T] {
+	schema := &jsonschema.Schema{Type: "boolean", Default: json.RawMessage(strconv.FormatBool(usual))}
+	return scalarKey(key[T]{name: name, schema: schema, doc: doc}, "true or false", parseBool, field)
+}
+
+func parseBool(s scalar) (bool, *diag.Diagnostic) {
+	if s.value == "true" || s.value == "false" {
+		return s.value == "true", nil
+	}
+	return false, diag.New(diag.NotOneOf, diag.Args{
+		"key": s.key, "value": s.value, "suggestion": "", "allowed": []string{"true", "false"},
+	})
 }
 
 func appendSet[V any](all []Field[V], one Field[V]) []Field[V] {
@@ -91,26 +168,55 @@ func appendSet[V any](all []Field[V], one Field[V]) []Field[V] {
 	return append(all, one)
 }
 
+// reservationKeys are the keys of a reservation in a lab file.
 func reservationKeys() []key[ReservationSpec] {
+	guest := scalarKey(key[ReservationSpec]{
+		name: "guest", schema: pattern(hostnameForm, 63),
+		doc: "The guest that the address is for; its first card on this bridge counts.",
+	}, "the name of a guest", parseReference, func(r *ReservationSpec) *Field[string] { return &r.Guest })
+	return append([]key[ReservationSpec]{guest}, clientKeys()...)
+}
+
+// clientKeys are the keys of a reservation where there are no guests.
+func clientKeys() []key[ReservationSpec] {
 	return []key[ReservationSpec]{
-		scalarKey(key[ReservationSpec]{
-			name: "guest", schema: pattern(hostnameForm, 63),
-			doc: "The guest that the address is for; its first card on this bridge counts.",
-		}, "the name of a guest", parseReference, func(r *ReservationSpec) *Field[string] { return &r.Guest }),
 		scalarKey(key[ReservationSpec]{
 			name: "mac", schema: macSchema(),
 			doc: "The MAC address of a client that is not a guest of the lab.",
 		}, "a MAC address", parseMAC, func(r *ReservationSpec) *Field[macgen.MAC] { return &r.MAC }),
 		scalarKey(key[ReservationSpec]{
+			name: "client-id", schema: &jsonschema.Schema{Type: "string"},
+			doc: "The identifier that the client sends (option 61), in place of its MAC: bytes in hexadecimal, its type first.",
+		}, "bytes in hexadecimal", parseClientID, func(r *ReservationSpec) *Field[string] { return &r.ClientID }),
+		scalarKey(key[ReservationSpec]{
 			name: "address", required: true, schema: ipv4(),
 			doc: "The address that is kept.",
 		}, "an address", parseAddr, func(r *ReservationSpec) *Field[netip.Addr] { return &r.Address }),
+		scalarKey(key[ReservationSpec]{
+			name: "hostname", schema: pattern(hostnameForm, 63),
+			doc: "The name that the client is told (option 12). By default the guest's.",
+		}, "a hostname", parseGuestName, func(r *ReservationSpec) *Field[string] { return &r.Hostname }),
+		{
+			name: "options", schema: optionsSchema(),
+			doc:  "DHCP options for this client alone, before those of all.",
+			read: func(d *decoder, n *yaml.Node, r *ReservationSpec) { readOptions(d, n, &r.Options) },
+		},
 	}
+}
+
+// parseClientID reads a client identifier: 2 to 255 bytes (RFC 2132, section 9.14).
+func parseClientID(s scalar) (string, *diag.Diagnostic) {
+	digits := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(s.value))
+	b, err := hex.DecodeString(digits)
+	if err != nil || len(b) < 2 || len(b) > 255 {
+		return "", diag.New(diag.BadClientID, diag.Args{"value": s.value})
+	}
+	return digits, nil
 }
 
 // readOptions reads the mapping `options`, whose keys are names or numbers of
 // DHCP options and whose values are single values or lists of them.
-func readOptions(d *decoder, n *yaml.Node, s *DHCPSpec) {
+func readOptions(d *decoder, n *yaml.Node, into *[]OptionSpec) {
 	n, ok := d.follow(n)
 	if !ok {
 		return
@@ -139,7 +245,7 @@ func readOptions(d *decoder, n *yaml.Node, s *DHCPSpec) {
 		}
 		codes[kind.code] = name.Line
 		if text, ok := readOptionValue(d, value, name.Value, kind); ok {
-			s.Options = append(s.Options, OptionSpec{
+			*into = append(*into, OptionSpec{
 				Pos: d.pos(name), Option: Option{Name: optionLabel(name.Value), Code: kind.code, Value: text},
 			})
 		}

@@ -47,15 +47,45 @@ type DHCP struct {
 	// Ranges are the pools, in the order written; they never overlap and never
 	// hold the bridge's own, the network's or the broadcast address.
 	Ranges []Range
+	// Exclude are addresses of Ranges that are not lent.
+	Exclude []Range
 	// Lease is how long an address is lent, in whole seconds (option 51).
 	Lease time.Duration
+	// MinLease and MaxLease bound what a client may ask for; zero is no bound for
+	// the first and Lease for the second.
+	MinLease, MaxLease time.Duration
 	// DNS are the resolvers (option 6); by default the bridge's address.
 	DNS []netip.Addr
 	// Router is the default gateway (option 3); by default the bridge's address,
 	// and the zero Addr when the file says `router: none`.
-	Router       netip.Addr
+	Router netip.Addr
+	// NextServer is the server that a client boots from (siaddr), or the zero Addr.
+	NextServer   netip.Addr
 	Reservations []Reservation
 	Options      []Option
+	// Faults are the teaching faults that are set from the start.
+	Faults []Fault
+
+	// Policy is what the server does where the standards leave a choice.
+	Policy Policy
+}
+
+// Policy holds the choices of a DHCP server. The zero value is the default.
+type Policy struct {
+	// Authoritative answers a REQUEST for an unknown lease with a NAK, where a
+	// server that may not be the only one stays silent.
+	Authoritative bool `json:"authoritative,omitempty"`
+	// IgnoreClientID tells clients apart by MAC alone.
+	IgnoreClientID bool `json:"ignore_client_id,omitempty"`
+	// NoProbe lends an address without asking by ARP whether somebody has it.
+	NoProbe bool `json:"no_probe,omitempty"`
+	// RapidCommit answers a DISCOVER that asks for it with an ACK (RFC 4039).
+	RapidCommit bool `json:"rapid_commit,omitempty"`
+	// NoAutoConfigure tells clients that get no address not to make one up (RFC 2563).
+	NoAutoConfigure bool `json:"no_auto_configure,omitempty"`
+	// IPv6OnlyWait is option 108 for the clients that list it (RFC 8925), in
+	// seconds; zero for none.
+	IPv6OnlyWait uint32 `json:"ipv6_only_wait,omitempty"`
 }
 
 // Range is a closed interval of addresses.
@@ -69,9 +99,16 @@ type Reservation struct {
 	// Guest is the guest it is for, or "" when the file named only a MAC.
 	Guest string `json:"guest,omitempty"`
 	// MAC is the client's hardware address: that of the guest's first NIC on the
-	// bridge, or the one that the file named.
-	MAC     macgen.MAC `json:"mac"`
-	Address netip.Addr `json:"address"`
+	// bridge, or the one that the file named. It is zero with a ClientID.
+	MAC macgen.MAC `json:"mac,omitzero"`
+	// ClientID is the client identifier in its place: option 61 in hexadecimal,
+	// its type byte first.
+	ClientID string     `json:"client_id,omitempty"`
+	Address  netip.Addr `json:"address"`
+	// Hostname is sent as option 12; "" for none.
+	Hostname string `json:"hostname,omitempty"`
+	// Options go before those of the bridge.
+	Options []Option `json:"options,omitempty"`
 }
 
 // Option is a DHCP option that every client of the bridge gets when it asks.
@@ -148,6 +185,12 @@ func (r Range) Count() int {
 	return int(addrNumber(r.Last)) - int(addrNumber(r.First)) + 1
 }
 
+// shared is how many addresses r and other have in common.
+func (r Range) shared(other Range) int {
+	first, last := max(addrNumber(r.First), addrNumber(other.First)), min(addrNumber(r.Last), addrNumber(other.Last))
+	return max(int(last)-int(first)+1, 0)
+}
+
 // String writes r as a lab file does: "192.168.1.2-192.168.1.10".
 func (r Range) String() string {
 	if r.First == r.Last {
@@ -160,18 +203,31 @@ func (r Range) String() string {
 // nanoseconds is nothing that a person can check.
 type dhcpJSON struct {
 	Ranges       []Range       `json:"ranges"`
+	Exclude      []Range       `json:"exclude,omitempty"`
 	Lease        string        `json:"lease"`
+	MinLease     string        `json:"min_lease,omitempty"`
+	MaxLease     string        `json:"max_lease,omitempty"`
 	DNS          []netip.Addr  `json:"dns"`
 	Router       netip.Addr    `json:"router"`
+	NextServer   netip.Addr    `json:"next_server,omitzero"`
 	Reservations []Reservation `json:"reservations"`
 	Options      []Option      `json:"options"`
+	Faults       []Fault       `json:"faults,omitempty"`
+	Policy       Policy        `json:"policy,omitzero"`
 }
 
 // MarshalJSON writes the lease as text and no list as null.
 func (d DHCP) MarshalJSON() ([]byte, error) {
+	bound := func(t time.Duration) string {
+		if t == 0 {
+			return ""
+		}
+		return t.String()
+	}
 	return json.Marshal(dhcpJSON{
-		Ranges: notNil(d.Ranges), Lease: d.Lease.String(), DNS: notNil(d.DNS), Router: d.Router,
-		Reservations: notNil(d.Reservations), Options: notNil(d.Options),
+		Ranges: notNil(d.Ranges), Exclude: d.Exclude, Lease: d.Lease.String(), MinLease: bound(d.MinLease),
+		MaxLease: bound(d.MaxLease), DNS: notNil(d.DNS), Router: d.Router, NextServer: d.NextServer,
+		Reservations: notNil(d.Reservations), Options: notNil(d.Options), Faults: d.Faults, Policy: d.Policy,
 	})
 }
 
@@ -181,13 +237,21 @@ func (d *DHCP) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &in); err != nil {
 		return err
 	}
-	lease, err := time.ParseDuration(in.Lease)
-	if err != nil {
-		return fmt.Errorf("read lease time: %w", err)
-	}
 	*d = DHCP{
-		Ranges: in.Ranges, Lease: lease, DNS: in.DNS, Router: in.Router,
-		Reservations: in.Reservations, Options: in.Options,
+		Ranges: in.Ranges, Exclude: in.Exclude, DNS: in.DNS, Router: in.Router, NextServer: in.NextServer,
+		Reservations: in.Reservations, Options: in.Options, Faults: in.Faults, Policy: in.Policy,
+	}
+	for _, t := range []struct {
+		text string
+		into *time.Duration
+	}{{in.Lease, &d.Lease}, {in.MinLease, &d.MinLease}, {in.MaxLease, &d.MaxLease}} {
+		if t.text == "" {
+			continue
+		}
+		var err error
+		if *t.into, err = time.ParseDuration(t.text); err != nil {
+			return fmt.Errorf("read lease time: %w", err)
+		}
 	}
 	return nil
 }

@@ -193,27 +193,58 @@ func newBridge(b BridgeSpec, l *Lab) Bridge {
 		return bridge
 	}
 	own := b.Address.Value.Addr()
-	dhcp := &DHCP{
-		Ranges:       values(b.DHCP.Ranges),
-		Lease:        b.DHCP.Lease.Or(DefaultLease),
-		DNS:          values(b.DHCP.DNS),
-		Router:       b.DHCP.Router.Or(own),
-		Reservations: []Reservation{},
-		Options:      []Option{},
-	}
+	dhcp := newDHCP(b.DHCP, own)
 	if !b.DHCP.DNSSet {
 		dhcp.DNS = []netip.Addr{own}
 	}
-	for _, r := range b.DHCP.Reservations {
-		dhcp.Reservations = append(dhcp.Reservations, Reservation{
-			Guest: r.Guest.Value, MAC: reservedMAC(l, b.Name.Value, r), Address: r.Address.Value,
-		})
-	}
-	for _, o := range b.DHCP.Options {
-		dhcp.Options = append(dhcp.Options, o.Option)
+	for i, r := range b.DHCP.Reservations {
+		dhcp.Reservations[i].MAC = reservedMAC(l, b.Name.Value, r)
 	}
 	bridge.DHCP = dhcp
 	return bridge
+}
+
+// newDHCP fills in what does not depend on guests. router is the default gateway
+// when the file does not say.
+func newDHCP(s *DHCPSpec, router netip.Addr) *DHCP {
+	lease := max(s.Lease.Or(DefaultLease), s.MinLease.Value)
+	if s.MaxLease.Set {
+		lease = min(lease, s.MaxLease.Value)
+	}
+	d := &DHCP{
+		Ranges: values(s.Ranges), Lease: lease, MinLease: s.MinLease.Value, MaxLease: s.MaxLease.Value,
+		DNS: values(s.DNS), Router: s.Router.Or(router), NextServer: s.NextServer.Value,
+		Reservations: make([]Reservation, len(s.Reservations)), Options: options(s.Options),
+		Policy: Policy{
+			Authoritative: s.Authoritative.Value, IgnoreClientID: !s.MatchClientID.Or(true), NoProbe: !s.Probe.Or(true),
+			RapidCommit: s.RapidCommit.Value, NoAutoConfigure: !s.AutoConfigure.Or(true),
+			IPv6OnlyWait: uint32(s.IPv6OnlyWait.Value / time.Second),
+		},
+	}
+	if len(s.Exclude) > 0 {
+		d.Exclude = values(s.Exclude)
+	}
+	if len(s.Faults) > 0 {
+		d.Faults = values(s.Faults)
+	}
+	for i, r := range s.Reservations {
+		d.Reservations[i] = Reservation{
+			Guest: r.Guest.Value, MAC: r.MAC.Value, ClientID: r.ClientID.Value, Address: r.Address.Value,
+			Hostname: r.Hostname.Or(r.Guest.Value),
+		}
+		if len(r.Options) > 0 {
+			d.Reservations[i].Options = options(r.Options)
+		}
+	}
+	return d
+}
+
+func options(specs []OptionSpec) []Option {
+	all := make([]Option, len(specs))
+	for i, o := range specs {
+		all[i] = o.Option
+	}
+	return all
 }
 
 // reservedMAC is the address of the guest's first card on the bridge, or the one

@@ -119,10 +119,13 @@ func offSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Enum: []any{"off", false}}
 }
 
-// reservationSchema asks for an address and either a guest or a MAC.
+// reservationSchema asks for an address and either a guest, a MAC or a client
+// identifier.
 func reservationSchema() *jsonschema.Schema {
 	s := objectSchema("An address that is kept for one client.", reservationKeys())
-	s.OneOf = []*jsonschema.Schema{{Required: []string{"guest"}}, {Required: []string{"mac"}}}
+	s.OneOf = []*jsonschema.Schema{
+		{Required: []string{"guest"}}, {Required: []string{"mac"}}, {Required: []string{"client-id"}},
+	}
 	return s
 }
 

@@ -53,24 +53,40 @@ type BridgeSpec struct {
 type DHCPSpec struct {
 	Pos          diag.Pos
 	Ranges       []Field[Range]
+	Exclude      []Field[Range]
 	Lease        Field[time.Duration]
+	MinLease     Field[time.Duration]
+	MaxLease     Field[time.Duration]
 	DNS          []Field[netip.Addr]
 	DNSSet       bool // `dns: []` is a wish for none, unlike leaving it out
 	Router       Field[netip.Addr]
+	NextServer   Field[netip.Addr]
 	Reservations []ReservationSpec
 	Options      []OptionSpec
+	Faults       []Field[Fault]
+
+	Authoritative Field[bool]
+	MatchClientID Field[bool] // true unless set
+	Probe         Field[bool] // true unless set
+	RapidCommit   Field[bool]
+	AutoConfigure Field[bool] // true unless set
+	IPv6OnlyWait  Field[time.Duration]
 	// broken tells that a mistake was found in reading it, so that what seems to
 	// be missing may only be unreadable.
 	broken bool
 }
 
-// ReservationSpec is an element of `reservations`: for a guest or for a MAC.
+// ReservationSpec is an element of `reservations`: for a guest, for a MAC or for
+// a client identifier.
 type ReservationSpec struct {
-	Pos     diag.Pos
-	Guest   Field[string]
-	MAC     Field[macgen.MAC]
-	Address Field[netip.Addr]
-	broken  bool // as in DHCPSpec
+	Pos      diag.Pos
+	Guest    Field[string]
+	MAC      Field[macgen.MAC]
+	ClientID Field[string] // as in Reservation
+	Address  Field[netip.Addr]
+	Hostname Field[string]
+	Options  []OptionSpec
+	broken   bool // as in DHCPSpec
 }
 
 // OptionSpec is one key and value of `options`.
