@@ -65,6 +65,9 @@ type Subnet struct {
 
 	// NextServer is siaddr: where a client that boots from the network goes on (RFC 2131 section 2).
 	NextServer netip.Addr
+	// Authoritative, IgnoreClientID, RapidCommit and NoProbe are those of Config, for this subnet alone. What is set in
+	// either place holds.
+	Authoritative, IgnoreClientID, RapidCommit, NoProbe bool
 	// V6OnlyWait, when not zero, is sent as option 108 to clients that ask for it, so that they can do without IPv4
 	// for that long (RFC 8925 section 3.3).
 	V6OnlyWait time.Duration

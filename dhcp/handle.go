@@ -102,7 +102,7 @@ func (x *exchange) handle() Reply {
 		return x.ignore(ReasonNoSubnet, "")
 	}
 	s := &x.t.scratch
-	s.key = x.t.appendKey(s.key[:0], m)
+	s.key = x.t.appendKey(s.key[:0], x.sub, m)
 	x.c = x.sub.clients[string(s.key)]
 	x.res = x.sub.reservationFor(m)
 	x.noteSharedID()

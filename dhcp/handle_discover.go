@@ -23,7 +23,7 @@ func (x *exchange) discover() Reply {
 		why = b.why // this is the first time, after its probe
 	}
 	lease := t.leaseTime(s, m)
-	if t.cfg.RapidCommit && m.Has(OptRapidCommit) && !x.wantsIPv6Only() {
+	if (t.cfg.RapidCommit || s.cfg.RapidCommit) && m.Has(OptRapidCommit) && !x.wantsIPv6Only() {
 		return x.ack(b, c, lease, ReasonRapidCommit)
 	}
 	t.offer(x.now, b, c, why)
@@ -56,7 +56,7 @@ func (x *exchange) remember(c *client) {
 // SHOULD probe the reused address before allocating it). Not so when the client itself had it last, when a probe
 // has just come back empty, or when the address is behind a relay, where ARP does not reach.
 func (x *exchange) mustProbe(b *binding) bool {
-	if x.t.cfg.NoProbe || x.sub.link < 0 || x.sub.link != x.in.Link || toIP4(x.m.GIAddr) != 0 {
+	if x.t.cfg.NoProbe || x.sub.cfg.NoProbe || x.sub.link < 0 || x.sub.link != x.in.Link || toIP4(x.m.GIAddr) != 0 {
 		return false
 	}
 	if b == nil {

@@ -128,7 +128,7 @@ func (x *exchange) extend(own ip4) Reply {
 // unknown handles a client that speaks of an address without our having a record of it. It may be another server's
 // client, so silence is a MUST (RFC 2131 section 4.3.2) unless this server has been told that it is the only one.
 func (x *exchange) unknown(a ip4) Reply {
-	if x.t.cfg.Authoritative {
+	if x.t.cfg.Authoritative || x.sub.cfg.Authoritative {
 		return x.nak(ReasonUnknown, a, 0)
 	}
 	return x.ignore(ReasonNoRecord, "")

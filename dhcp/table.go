@@ -331,8 +331,8 @@ func (t *Table) change(b *binding) {
 
 // appendKey writes what identifies a client within a subnet: its client identifier, or its hardware address when it
 // sent none or the configuration says so (RFC 2131 section 4.2). The first octet tells them apart.
-func (t *Table) appendKey(dst []byte, m *Message) []byte {
-	if id := m.Option(OptClientID); len(id) > 0 && !t.cfg.IgnoreClientID {
+func (t *Table) appendKey(dst []byte, s *subnet, m *Message) []byte {
+	if id := m.Option(OptClientID); len(id) > 0 && !t.cfg.IgnoreClientID && !s.cfg.IgnoreClientID {
 		return append(append(dst, keyClientID), id...)
 	}
 	dst = append(dst, keyHardware, m.CHAddr.kind)
