@@ -22,6 +22,11 @@ type datagram struct {
 // parsePacket takes an IPv4 packet apart. partial means that the kernel has not filled in the UDP checksum yet: the
 // packet comes from this machine, which left it to a card (PACKET_AUXDATA, TP_STATUS_CSUMNOTREADY).
 func parsePacket(b []byte, partial bool) (d datagram, err error) {
+	return parseDatagram(b, partial, ServerPort)
+}
+
+// parseDatagram is parsePacket for any port.
+func parseDatagram(b []byte, partial bool, port uint16) (d datagram, err error) {
 	if len(b) < udpOverIP || b[0]>>4 != 4 {
 		return d, errNotForUs
 	}
@@ -36,7 +41,7 @@ func parsePacket(b []byte, partial bool) (d datagram, err error) {
 	b = b[:total] // Ethernet pads short frames
 	d.src, d.dst = addrAt(b, 12), addrAt(b, 16)
 	u := b[ihl:]
-	if binary.BigEndian.Uint16(u[2:]) != ServerPort {
+	if binary.BigEndian.Uint16(u[2:]) != port {
 		return d, errNotForUs
 	}
 	if fold(sum(0, b[:ihl])) != 0xffff {
@@ -57,6 +62,11 @@ func parsePacket(b []byte, partial bool) (d datagram, err error) {
 // appendPacket writes an IPv4 packet with both checksums: a frame without offload information must be complete, or
 // guests drop it. It is never fragmented, so DF is set and the identification is zero (RFC 6864 section 4.1).
 func appendPacket(dst []byte, from, to ip4, port uint16, payload []byte) []byte {
+	return appendDatagram(dst, from, ServerPort, to, port, payload)
+}
+
+// appendDatagram is appendPacket from any port.
+func appendDatagram(dst []byte, from ip4, fromPort uint16, to ip4, port uint16, payload []byte) []byte {
 	start := len(dst)
 	dst = append(dst, make([]byte, udpOverIP)...)
 	dst = append(dst, payload...)
@@ -68,7 +78,7 @@ func appendPacket(dst []byte, from, to ip4, port uint16, payload []byte) []byte 
 	binary.BigEndian.PutUint32(b[16:], uint32(to))
 	binary.BigEndian.PutUint16(b[10:], ^fold(sum(0, b[:20])))
 	u := b[20:]
-	binary.BigEndian.PutUint16(u, ServerPort)
+	binary.BigEndian.PutUint16(u, fromPort)
 	binary.BigEndian.PutUint16(u[2:], port)
 	binary.BigEndian.PutUint16(u[4:], uint16(len(u)))
 	check := ^fold(sum(pseudo(b[12:20], len(u)), u))
