@@ -36,6 +36,15 @@ func (a *app) readLabFile(file string) ([]byte, error) {
 	return src, nil
 }
 
+// readConfigFile reads a file that a flag named.
+func (a *app) readConfigFile(file string) ([]byte, error) {
+	src, err := a.readLabFile(file)
+	if d, ok := errors.AsType[*diag.Diagnostic](err); ok && d.Code == diag.LabFileNotFound {
+		return nil, diag.New(diag.FileUnreadable, diag.Args{"file": file}).Wrap(fs.ErrNotExist)
+	}
+	return src, err
+}
+
 func unreadableLabFile(file string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return diag.New(diag.LabFileNotFound, diag.Args{"file": file})

@@ -90,7 +90,7 @@ func readLeases(a *app, name string) ([]labLease, error) {
 	}
 	stored, err := dhcp.ReadLeases(files.LeaseDir())
 	if err != nil {
-		return nil, diag.New(diag.LeaseStore, diag.Args{"file": files.LeaseDir()}).Wrap(err)
+		return nil, diag.New(diag.LeaseStore, diag.Args{"path": files.LeaseDir()}).Wrap(err)
 	}
 	// A lab whose description is lost still has its leases; only the guests' names are missing then.
 	l, err := readLab(files)

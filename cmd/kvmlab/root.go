@@ -53,6 +53,7 @@ func addCommands(a *app, root *cobra.Command) {
 		{groupSee, "help.group-see", []*cobra.Command{
 			newConsoleCmd(a),
 			newShellCmd(a),
+			newDHCPCmd(a),
 		}},
 		{groupHost, "help.group-host", []*cobra.Command{
 			newDoctorCmd(a),

@@ -31,6 +31,7 @@ const (
 	supervisorLogName    = "supervisor.log"
 	leasesName           = "leases"
 	consoleName          = "console"
+	serveLeasesName      = "dhcp-serve"
 )
 
 // dirMode lets others pass through: QEMU runs as a user of its own and reads images and disks below here.
@@ -63,6 +64,9 @@ func (d Dirs) ImagesDir() string { return filepath.Join(d.State, imagesName) }
 
 // AccelFile keeps what was found out about acceleration on this host.
 func (d Dirs) AccelFile() string { return filepath.Join(d.State, accelName) }
+
+// ServeLeaseDir is the folder of the leases of `kvmlab dhcp serve`, unless it is given another.
+func (d Dirs) ServeLeaseDir() string { return filepath.Join(d.State, serveLeasesName) }
 
 // Lab returns the files of the lab called name. Nothing is created.
 func (d Dirs) Lab(name string) (Lab, error) {

@@ -1,8 +1,11 @@
 package supervisor
 
 import (
+	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/kvmlab/kvmlab/dhcp"
 	"github.com/kvmlab/kvmlab/internal/lab"
@@ -14,7 +17,7 @@ func dhcpConfig(l *lab.Lab) (cfg dhcp.Config, ok bool, err error) {
 		if bridge.DHCP == nil {
 			continue
 		}
-		subnet, err := dhcpSubnet(bridge)
+		subnet, err := dhcpSubnet(bridge.Address.Masked(), bridge.DHCP)
 		if err != nil {
 			return dhcp.Config{}, false, fmt.Errorf("bridge %q: %w", bridge.Name, err)
 		}
@@ -24,16 +27,36 @@ func dhcpConfig(l *lab.Lab) (cfg dhcp.Config, ok bool, err error) {
 	return cfg, len(cfg.Interfaces) > 0, nil
 }
 
-func dhcpSubnet(bridge lab.Bridge) (dhcp.Subnet, error) {
-	d := bridge.DHCP
-	subnet := dhcp.Subnet{Prefix: bridge.Address.Masked(), Lease: d.Lease}
-	for _, r := range d.Ranges {
-		subnet.Ranges = append(subnet.Ranges, dhcp.Range{First: r.First, Last: r.Last})
+// ServerConfig says in the DHCP server's terms what a server without a lab serves on these interfaces.
+func ServerConfig(s *lab.Server, interfaces []dhcp.Interface) (dhcp.Config, error) {
+	cfg := dhcp.Config{
+		Interfaces: interfaces, DropRelayInfo: s.DropRelayInfo, OfferHold: s.OfferHold, Quarantine: s.Quarantine,
+	}
+	for i := range s.Subnets {
+		subnet, err := dhcpSubnet(s.Subnets[i].Prefix, &s.Subnets[i].DHCP)
+		if err != nil {
+			return dhcp.Config{}, fmt.Errorf("subnet %v: %w", s.Subnets[i].Prefix, err)
+		}
+		cfg.Subnets = append(cfg.Subnets, subnet)
+	}
+	return cfg, nil
+}
+
+// dhcpSubnet is one network: a bridge's, or one of a server without a lab.
+func dhcpSubnet(prefix netip.Prefix, d *lab.DHCP) (dhcp.Subnet, error) {
+	p := d.Policy
+	subnet := dhcp.Subnet{
+		Prefix: prefix, Ranges: dhcpRanges(d.Ranges), Exclude: dhcpRanges(d.Exclude),
+		Lease: d.Lease, MinLease: d.MinLease, MaxLease: d.MaxLease, NextServer: d.NextServer,
+		Authoritative: p.Authoritative, IgnoreClientID: p.IgnoreClientID, RapidCommit: p.RapidCommit, NoProbe: p.NoProbe,
+		V6OnlyWait: time.Duration(p.IPv6OnlyWait) * time.Second, NoAutoConfigure: p.NoAutoConfigure,
 	}
 	for _, r := range d.Reservations {
-		subnet.Reservations = append(subnet.Reservations, dhcp.Reservation{
-			MAC: dhcp.Ethernet(r.MAC), Address: r.Address, Hostname: r.Guest,
-		})
+		reservation, err := dhcpReservation(r)
+		if err != nil {
+			return dhcp.Subnet{}, err
+		}
+		subnet.Reservations = append(subnet.Reservations, reservation)
 	}
 	if d.Router.IsValid() {
 		subnet.Options = append(subnet.Options, dhcp.AddressesOption(dhcp.OptRouter, d.Router))
@@ -41,16 +64,48 @@ func dhcpSubnet(bridge lab.Bridge) (dhcp.Subnet, error) {
 	if len(d.DNS) > 0 {
 		subnet.Options = append(subnet.Options, dhcp.AddressesOption(dhcp.OptDNS, d.DNS...))
 	}
-	for _, o := range d.Options {
+	options, err := dhcpOptions(d.Options)
+	if err != nil {
+		return dhcp.Subnet{}, err
+	}
+	subnet.Options = append(subnet.Options, options...)
+	return subnet, nil
+}
+
+func dhcpRanges(ranges []lab.Range) []dhcp.Range {
+	var out []dhcp.Range
+	for _, r := range ranges {
+		out = append(out, dhcp.Range{First: r.First, Last: r.Last})
+	}
+	return out
+}
+
+func dhcpReservation(r lab.Reservation) (dhcp.Reservation, error) {
+	out := dhcp.Reservation{Address: r.Address, Hostname: r.Hostname}
+	var err error
+	if r.ClientID == "" {
+		out.MAC = dhcp.Ethernet(r.MAC)
+	} else if out.ClientID, err = hex.DecodeString(r.ClientID); err != nil {
+		return out, fmt.Errorf("reservation of %v: read client identifier: %w", r.Address, err)
+	}
+	if out.Options, err = dhcpOptions(r.Options); err != nil {
+		return out, fmt.Errorf("reservation of %v: %w", r.Address, err)
+	}
+	return out, nil
+}
+
+func dhcpOptions(options []lab.Option) ([]dhcp.Option, error) {
+	var out []dhcp.Option
+	for _, o := range options {
 		name := o.Name
 		if name == "" {
 			name = strconv.Itoa(int(o.Code))
 		}
 		option, err := dhcp.ParseOption(name, o.Value)
 		if err != nil {
-			return dhcp.Subnet{}, err
+			return nil, err
 		}
-		subnet.Options = append(subnet.Options, option)
+		out = append(out, option)
 	}
-	return subnet, nil
+	return out, nil
 }

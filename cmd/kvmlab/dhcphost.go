@@ -1,0 +1,186 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kvmlab/kvmlab/dhcp"
+	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/lab"
+)
+
+// serverInterfaces finds the server's own address on each interface, and refuses what could not work: an interface
+// without an address in a subnet, a subnet that no interface is in.
+func serverInterfaces(s *lab.Server) ([]dhcp.Interface, error) {
+	var (
+		out      []dhcp.Interface
+		problems diag.List
+	)
+	addresses := map[string][]netip.Addr{}
+	for _, name := range s.Interfaces {
+		found, err := interfaceAddresses(name)
+		if err != nil {
+			return nil, err
+		}
+		addresses[name] = found
+		own, problem := ownAddress(s, name, found)
+		if problem != nil {
+			problems.Add(problem)
+			continue
+		}
+		out = append(out, dhcp.Interface{Name: name, Address: own})
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	for _, sub := range s.Subnets {
+		if sub.Relayed || anyIn(sub.Prefix, out) {
+			continue
+		}
+		problems.Add(diag.New(diag.SubnetNotOnLink, diag.Args{
+			"subnet": sub.Prefix, "interfaces": strings.Join(s.Interfaces, ", "),
+		}))
+	}
+	return out, problems.Err()
+}
+
+func anyIn(p netip.Prefix, interfaces []dhcp.Interface) bool {
+	for _, i := range interfaces {
+		if p.Contains(i.Address) {
+			return true
+		}
+	}
+	return false
+}
+
+// ownAddress chooses the server's address on an interface: the server identifier if one is asked for, else the first
+// in a subnet that is not relayed; where there are relayed subnets, any will do.
+func ownAddress(s *lab.Server, name string, addresses []netip.Addr) (netip.Addr, *diag.Diagnostic) {
+	var relayed bool
+	var subnets []string
+	for _, sub := range s.Subnets {
+		relayed = relayed || sub.Relayed
+		subnets = append(subnets, sub.Prefix.String())
+	}
+	in := func(a netip.Addr) bool {
+		for _, sub := range s.Subnets {
+			if !sub.Relayed && sub.Prefix.Contains(a) {
+				return true
+			}
+		}
+		return false
+	}
+	var fallback netip.Addr
+	for _, a := range addresses {
+		switch {
+		case s.ServerID.IsValid() && a != s.ServerID:
+		case in(a):
+			return a, nil
+		case relayed && !fallback.IsValid():
+			fallback = a
+		}
+	}
+	if s.ServerID.IsValid() && !contains(addresses, s.ServerID) {
+		return netip.Addr{}, diag.New(diag.ServerIDElsewhere, diag.Args{"address": s.ServerID, "interface": name})
+	}
+	if !fallback.IsValid() {
+		return netip.Addr{}, diag.New(diag.DHCPInterface, diag.Args{"interface": name, "subnet": strings.Join(subnets, ", ")})
+	}
+	return fallback, nil
+}
+
+func contains(all []netip.Addr, a netip.Addr) bool {
+	for _, one := range all {
+		if one == a {
+			return true
+		}
+	}
+	return false
+}
+
+// interfaceAddresses are the IPv4 addresses of an interface, in the kernel's order.
+func interfaceAddresses(name string) ([]netip.Addr, error) {
+	link, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, noInterface(name)
+	}
+	addrs, err := link.Addrs()
+	if err != nil {
+		return nil, fmt.Errorf("read addresses of %q: %w", name, err)
+	}
+	var out []netip.Addr
+	for _, addr := range addrs {
+		if p, err := netip.ParsePrefix(addr.String()); err == nil && p.Addr().Is4() {
+			out = append(out, p.Addr())
+		}
+	}
+	return out, nil
+}
+
+// noInterface says that there is no such interface, and which one may have been meant.
+func noInterface(name string) error {
+	var known []string
+	if links, err := net.Interfaces(); err == nil {
+		for _, link := range links {
+			known = append(known, link.Name)
+		}
+	}
+	return diag.New(diag.NoInterface, diag.Args{"interface": name, "suggestion": lab.Suggest(name, known)})
+}
+
+// checkLeaseDir refuses a directory of somebody else's files: the lease store would be written among them.
+func checkLeaseDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it will be made
+	}
+	if err != nil {
+		return diag.New(diag.LeaseStoreForeign, diag.Args{"path": dir, "reason": reasonOf(err)}).Wrap(err)
+	}
+	for _, e := range entries {
+		if ours, err := filepath.Match("leases*", e.Name()); err == nil && (ours || e.Name() == "lock") {
+			return nil
+		}
+	}
+	if len(entries) > 0 {
+		reason := fmt.Sprintf("it holds %s, and no leases of kvmlab's", entries[0].Name())
+		return diag.New(diag.LeaseStoreForeign, diag.Args{"path": dir, "reason": reason})
+	}
+	return nil
+}
+
+// reasonOf is the system's own word for an error about a file.
+func reasonOf(err error) string {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// serveError explains why a server cannot be opened.
+func serveError(err error, cfg dhcp.Config, leases string) error {
+	var names []string
+	for _, i := range cfg.Interfaces {
+		names = append(names, i.Name)
+	}
+	path := new(fs.PathError)
+	switch {
+	case errors.Is(err, dhcp.ErrLocked):
+		return diag.New(diag.LeaseStoreLocked, diag.Args{"path": leases}).Wrap(err)
+	case errors.Is(err, dhcp.ErrJournalVersion):
+		return diag.New(diag.LeaseStoreForeign, diag.Args{"path": leases, "reason": "a later version wrote them"}).Wrap(err)
+	case errors.As(err, &path):
+		return diag.New(diag.LeaseStoreForeign, diag.Args{"path": leases, "reason": reasonOf(err)}).Wrap(err)
+	case errors.Is(err, unix.EADDRINUSE), errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return diag.New(diag.DHCPListen, diag.Args{"interface": strings.Join(names, ", ")}).Wrap(err)
+	}
+	return err
+}
