@@ -76,6 +76,7 @@ func (s *Server) settle(b *batch, out *transmitter) {
 	if s.store.bloated() {
 		if err := s.renewStore(); err != nil {
 			s.opts.Log.Warn("compact lease journal", "error", err)
+			s.store.base = s.store.at // not again before it has grown as much once more
 		}
 	}
 }

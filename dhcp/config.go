@@ -33,6 +33,9 @@ type Config struct {
 	// Quarantine is how long an address stays out of use after a DECLINE or an answered probe; zero is
 	// DefaultQuarantine.
 	Quarantine time.Duration
+
+	// Faults are the teaching faults that are set from the start. Server.SetFaults changes them.
+	Faults []Fault
 }
 
 // What a Config means where it is silent.

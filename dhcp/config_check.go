@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -52,7 +53,22 @@ func (c Config) Validate() error {
 			ch.add(name, "%v is negative", d)
 		}
 	}
+	c.checkFaults(&ch, c.Faults)
 	return errors.Join(ch.errs...)
+}
+
+// checkFaults reports the mistakes of teaching faults.
+func (c Config) checkFaults(ch *checker, faults []Fault) {
+	for i, f := range faults {
+		field := fmt.Sprintf("Faults[%d]", i)
+		if p := f.problem(); p != "" {
+			ch.add(field, "%s", p)
+		}
+		served := slices.ContainsFunc(c.Interfaces, func(l Interface) bool { return l.Name == f.Interface })
+		if f.Interface != "" && !served {
+			ch.add(field+".Interface", "%q is not served", f.Interface)
+		}
+	}
 }
 
 // check reports the mistakes of one subnet.

@@ -68,49 +68,94 @@ func appendOption(dst []byte, o Option) []byte {
 	}
 }
 
+// overloadSize is what option 52 itself takes.
+const overloadSize = 3
+
+// fields are the three places for options of a reply that is overloaded.
+type fields struct {
+	options     []byte // the whole message so far
+	file, sname []byte
+	limit       int // of options
+}
+
+// place appends an option to the first field that holds it whole. One that has to be split anyway (RFC 3396 section
+// 5) may also go on in the next field: options, file and sname is the order in which they are joined.
+func (f *fields) place(o Option) bool {
+	n := sizeOnWire(o)
+	switch rooms := f.rooms(); {
+	case n <= rooms[0]:
+		f.options = appendOption(f.options, o)
+	case n <= rooms[1]:
+		f.file = appendOption(f.file, o)
+	case n <= rooms[2]:
+		f.sname = appendOption(f.sname, o)
+	default:
+		return len(o.Value) > 255 && f.spread(o, rooms)
+	}
+	return true
+}
+
+// rooms is how many octets of options each field still takes.
+func (f *fields) rooms() [3]int {
+	return [3]int{f.limit - len(f.options), cap(f.file) - len(f.file) - 1, cap(f.sname) - len(f.sname) - 1}
+}
+
+// spread splits an option over the fields, if all of it fits.
+func (f *fields) spread(o Option, rooms [3]int) bool {
+	holds := 0
+	for _, room := range rooms {
+		whole, rest := room/257, room%257
+		holds += 255*max(whole, 0) + max(rest-2, 0)
+	}
+	if holds < len(o.Value) {
+		return false
+	}
+	v := o.Value
+	for i, field := range []*[]byte{&f.options, &f.file, &f.sname} {
+		for room := rooms[i]; room > 2 && len(v) > 0; {
+			n := min(len(v), 255, room-2)
+			*field = append(append(*field, o.Code, byte(n)), v[:n]...)
+			v, room = v[n:], room-n-2
+		}
+	}
+	return true
+}
+
 // appendOverloaded places options in the options field, file and sname, in this order, which is also the order in
-// which a client reads them. An option goes to the first field from the current one on that holds it whole.
+// which a client reads them.
 func appendOverloaded(dst []byte, options []Option, limit int) (reply []byte, omitted int) {
-	const overloadSize = 3
-	last := 0 // what must be kept free for relay agent information
+	var last []Option // relay agent information
 	if n := len(options); n > 0 && options[n-1].Code == OptRelayAgentInfo {
-		last = sizeOnWire(options[n-1])
-		if len(dst)+overloadSize+last+1 > limit {
-			// It cannot be copied in full, so it is left out (RFC 3046 section 2.2).
-			options, last, omitted = options[:n-1], 0, 1
+		options, last = options[:n-1], options[n-1:]
+		if len(dst)+overloadSize+sizeOnWire(last[0])+1 > limit {
+			last, omitted = nil, 1 // it cannot be copied in full (RFC 3046 section 2.2)
 		}
 	}
 	var file, sname [128]byte
-	inFile, inSname := file[:0:128], sname[:0:64]
+	f := fields{options: dst, file: file[:0:128], sname: sname[:0:64], limit: limit - overloadSize - 1}
+	for _, o := range last {
+		f.limit -= sizeOnWire(o)
+	}
 	for _, o := range options {
-		n := sizeOnWire(o)
-		switch {
-		case o.Code == OptRelayAgentInfo:
-			continue // below, last
-		case len(dst)+n+overloadSize+last+1 <= limit:
-			dst = appendOption(dst, o)
-		case len(inFile)+n+1 <= cap(inFile):
-			inFile = appendOption(inFile, o)
-		case len(inSname)+n+1 <= cap(inSname):
-			inSname = appendOption(inSname, o)
-		default:
+		if !f.place(o) {
 			omitted++
 		}
 	}
+	dst = f.options
 	overload := byte(0)
-	if len(inFile) > 0 {
+	if len(f.file) > 0 {
 		overload |= 1
-		copy(dst[fileAt:headerSize], append(inFile, OptEnd))
+		copy(dst[fileAt:headerSize], append(f.file, OptEnd))
 	}
-	if len(inSname) > 0 {
+	if len(f.sname) > 0 {
 		overload |= 2
-		copy(dst[snameAt:fileAt], append(inSname, OptEnd))
+		copy(dst[snameAt:fileAt], append(f.sname, OptEnd))
 	}
 	if overload != 0 {
 		dst = append(dst, OptOverload, 1, overload)
 	}
-	if last > 0 {
-		dst = appendOption(dst, options[len(options)-1])
+	for _, o := range last {
+		dst = appendOption(dst, o)
 	}
 	return append(dst, OptEnd), omitted
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 )
@@ -133,4 +134,12 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		out.XID = fmt.Sprintf("0x%08x", e.XID)
 	}
 	return json.Marshal(out)
+}
+
+// LogValue is what a log says of the event. It is not worked out unless the log wants it.
+func (e Event) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("iface", e.Interface), slog.String("type", e.Type.String()), slog.String("mac", e.MAC.String()),
+		slog.String("decision", e.Decision.String()), slog.String("reason", string(e.Reason)),
+		slog.String("text", e.Text()))
 }

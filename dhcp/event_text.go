@@ -104,7 +104,7 @@ func (e Event) ignoreText() string {
 	case ReasonSilenced:
 		return "the interface is silent: " + e.Detail
 	case ReasonFault:
-		return fmt.Sprintf("the teaching fault %q is set", e.Detail)
+		return fmt.Sprintf("the teaching fault %q struck", e.Detail)
 	default:
 		return sentences[e.Reason]
 	}
@@ -130,7 +130,7 @@ func (e Event) whyNotSent() string {
 	case ReasonSilenced:
 		return "the interface is silent: " + e.Detail
 	case ReasonFault:
-		return fmt.Sprintf("the teaching fault %q is set", e.Detail)
+		return fmt.Sprintf("the teaching fault %q struck", e.Detail)
 	default:
 		return sentences[e.Reason]
 	}
@@ -161,7 +161,11 @@ func (e Event) noteText() string {
 	case ReasonUnsilenced:
 		return "the interface is served again"
 	case ReasonFault:
+		return fmt.Sprintf("the teaching fault %q struck", e.Detail)
+	case ReasonFaultSet:
 		return fmt.Sprintf("the teaching fault %q is set", e.Detail)
+	case ReasonFaultCleared:
+		return fmt.Sprintf("the teaching fault %q is cleared", e.Detail)
 	default:
 		return string(e.Reason)
 	}

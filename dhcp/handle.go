@@ -93,8 +93,10 @@ func (x *exchange) handle() Reply {
 		return x.ignore(ReasonTooManyHops, "")
 	case m.Type == 0:
 		return x.ignore(ReasonMalformed, "no message type (53)")
-	case m.Type == Offer || m.Type == Ack || m.Type == Nak || m.Type > Inform:
+	case m.Type == Offer || m.Type == Ack || m.Type == Nak:
 		return x.ignore(ReasonNotRequest, "only servers send it")
+	case m.Type > Inform:
+		return x.ignore(ReasonNotRequest, "a type that this server has no answer to")
 	case m.CHAddr.IsZero() && !m.Has(OptClientID):
 		return x.ignore(ReasonMalformed, "neither chaddr nor a client identifier")
 	}

@@ -1,11 +1,14 @@
 package dhcp
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // discover answers a DISCOVER (RFC 2131 section 4.3.1).
 func (x *exchange) discover() Reply {
 	t, s, m := x.t, x.sub, x.m
-	a, why, ok := t.pick(x.now, s, x.c, x.res, toIP4(m.address(OptRequestedAddress)))
+	a, why, ok := x.pick(toIP4(m.address(OptRequestedAddress)))
 	if !ok {
 		return x.nothingToOffer()
 	}
@@ -22,7 +25,7 @@ func (x *exchange) discover() Reply {
 	if why == ReasonSameOffer && b.probedAt == x.now {
 		why = b.why // this is the first time, after its probe
 	}
-	lease := t.leaseTime(s, m)
+	lease := x.leaseTime()
 	if (t.cfg.RapidCommit || s.cfg.RapidCommit) && m.Has(OptRapidCommit) && !x.wantsIPv6Only() {
 		return x.ack(b, c, lease, ReasonRapidCommit)
 	}
@@ -107,6 +110,11 @@ func (t *Table) Conflict(now time.Time, a ip4, who HWAddr) []Event {
 // alone is told so (RFC 8925 section 3.3), and one that asks is told not to make up an address (RFC 2563 section
 // 2.3); both by an OFFER of 0.0.0.0.
 func (x *exchange) nothingToOffer() Reply {
+	if x.link.faults.poolFull {
+		e := x.event(DecisionNote, ReasonFault)
+		e.Detail = FaultPoolFull.String()
+		x.emit(e)
+	}
 	why := ReasonPoolFull
 	switch auto := x.m.Option(OptAutoConfigure); {
 	case x.wantsIPv6Only():
@@ -125,12 +133,7 @@ func (x *exchange) wantsIPv6Only() bool {
 	if x.sub.cfg.V6OnlyWait <= 0 {
 		return false
 	}
-	for _, code := range x.m.Option(OptParameterList) {
-		if code == OptIPv6OnlyPref {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(x.m.Option(OptParameterList), OptIPv6OnlyPref)
 }
 
 // ack binds an address and acknowledges it, for a REQUEST or for a DISCOVER with rapid commit.

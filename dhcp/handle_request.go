@@ -51,18 +51,18 @@ func (x *exchange) selecting(want ip4) Reply {
 		return x.nak(ReasonTaken, want, 0)
 	case !x.t.mayHold(x.now, x.sub, c, x.res, want):
 		return x.nak(ReasonNotServed, want, 0)
-	case x.t.faults.nak:
+	case x.link.faults.nak():
 		return x.nak(ReasonFault, want, 0)
 	}
 	// An offer that has lapsed, or that a restart has made us forget, still stands if nobody else came.
 	b = x.t.bindingAt(x.sub, want)
-	return x.ack(b, x.client(), x.t.leaseTime(x.sub, x.m), ReasonSelecting)
+	return x.ack(b, x.client(), x.leaseTime(), ReasonSelecting)
 }
 
 // again acknowledges a retransmitted REQUEST with the very same message. The lease is made durable anew, because
 // the client counts its time from the REQUEST that it sent last.
 func (x *exchange) again(b *binding) Reply {
-	return x.ack(b, x.c, x.t.leaseTime(x.sub, x.m), ReasonRetransmitted)
+	return x.ack(b, x.c, x.leaseTime(), ReasonRetransmitted)
 }
 
 // initReboot verifies the address that a client remembers from before it was turned off.
@@ -84,13 +84,13 @@ func (x *exchange) initReboot(want ip4) Reply {
 		return x.nak(ReasonTaken, want, 0)
 	case !x.t.mayHold(x.now, x.sub, c, x.res, want):
 		return x.nak(ReasonNotServed, want, x.current())
-	case x.t.faults.nak:
+	case x.link.faults.nak():
 		return x.nak(ReasonFault, want, 0)
 	case owns && b.live(x.now) && b.xid == x.m.XID:
 		return x.again(b)
 	}
 	b = x.t.bindingAt(x.sub, want)
-	return x.ack(b, x.client(), x.t.leaseTime(x.sub, x.m), ReasonInitReboot)
+	return x.ack(b, x.client(), x.leaseTime(), ReasonInitReboot)
 }
 
 // extend renews or rebinds. Only the destination of the packet tells which (table 4).
@@ -117,12 +117,12 @@ func (x *exchange) extend(own ip4) Reply {
 		return x.nak(ReasonTaken, own, 0)
 	case !x.t.mayHold(x.now, x.sub, c, x.res, own):
 		return x.nak(ReasonNotServed, own, x.current())
-	case x.t.faults.nak:
+	case x.link.faults.nak():
 		return x.nak(ReasonFault, own, 0)
 	case b.live(x.now) && b.xid == x.m.XID:
 		return x.again(b)
 	}
-	return x.ack(b, c, x.t.leaseTime(x.sub, x.m), why)
+	return x.ack(b, c, x.leaseTime(), why)
 }
 
 // unknown handles a client that speaks of an address without our having a record of it. It may be another server's

@@ -46,13 +46,15 @@ type Message struct {
 
 	list   []optionAt // in order of first appearance
 	at     [256]uint8 // 1 + index into list of a code
+	fields [3][]byte  // that hold options, in the order in which they are read
 	joined []byte     // values that came in several parts
+	split  bool       // whether there is one
 }
 
 // optionAt is one option of a parsed message.
 type optionAt struct {
 	code  uint8
-	parts uint8 // more than one: value is a piece of Message.joined
+	split bool // it came in several parts, and value is a piece of Message.joined
 	value []byte
 }
 
@@ -77,12 +79,14 @@ func (m *Message) Parse(b []byte) error {
 	if binary.BigEndian.Uint32(b[headerSize:]) != cookie {
 		return ErrCookie
 	}
-	if err := m.parseOptions(b[headerSize+cookieSize:]); err != nil {
+	m.fields[0] = b[headerSize+cookieSize:]
+	if err := m.parseOptions(m.fields[0]); err != nil {
 		return err
 	}
 	if err := m.parseOverload(); err != nil {
 		return err
 	}
+	m.join()
 	if v := m.Option(OptMessageType); len(v) == 1 {
 		m.Type = MessageType(v[0])
 	}
@@ -106,58 +110,78 @@ func (m *Message) parseOverload() error {
 	if v == nil {
 		return nil
 	}
-	if len(v) != 1 || v[0] < 1 || v[0] > 3 {
+	if len(v) != 1 || v[0] < 1 || v[0] > 3 || m.list[m.at[OptOverload]-1].split {
 		return ErrOverload
 	}
-	file, sname := m.File, m.SName
 	if v[0]&1 != 0 {
-		m.File = nil
-		if err := m.parseOptions(file); err != nil {
+		m.fields[1], m.File = m.File, nil
+		if err := m.parseOptions(m.fields[1]); err != nil {
 			return err
 		}
 	}
 	if v[0]&2 != 0 {
-		m.SName = nil
-		return m.parseOptions(sname)
+		m.fields[2], m.SName = m.SName, nil
+		return m.parseOptions(m.fields[2])
 	}
 	return nil
+}
+
+// nextOption takes the first option off a field. A code of End means that there is none.
+func nextOption(b []byte) (code uint8, value, rest []byte, err error) {
+	for len(b) > 0 && b[0] == OptPad {
+		b = b[1:]
+	}
+	if len(b) == 0 || b[0] == OptEnd {
+		return OptEnd, nil, nil, nil
+	}
+	if len(b) < 2 || len(b) < 2+int(b[1]) {
+		return OptEnd, nil, nil, ErrTruncatedOption
+	}
+	n := 2 + int(b[1])
+	return b[0], b[2:n:n], b[n:], nil
 }
 
 // parseOptions walks one field of options up to its End.
 func (m *Message) parseOptions(b []byte) error {
-	for len(b) > 0 {
-		code := b[0]
-		if code == OptEnd {
-			return nil
+	for {
+		code, value, rest, err := nextOption(b)
+		if err != nil || code == OptEnd {
+			return err
 		}
-		if code == OptPad {
-			b = b[1:]
+		b = rest
+		if i := m.at[code]; i != 0 {
+			m.list[i-1].split, m.split = true, true
 			continue
 		}
-		if len(b) < 2 || len(b) < 2+int(b[1]) {
-			return ErrTruncatedOption
-		}
-		n := 2 + int(b[1])
-		m.add(code, b[2:n:n])
-		b = b[n:]
+		m.list = append(m.list, optionAt{code: code, value: value})
+		m.at[code] = uint8(len(m.list)) // there are 254 codes, so it fits
 	}
-	return nil
 }
 
-// add records an option, joining it to an earlier part with the same code.
-func (m *Message) add(code uint8, value []byte) {
-	i := m.at[code]
-	if i == 0 {
-		m.list = append(m.list, optionAt{code: code, parts: 1, value: value})
-		m.at[code] = uint8(len(m.list)) // there are 254 codes, so it fits
+// join puts the parts of split options together. Each such option costs one more walk over the message, so that no
+// interleaving of parts costs more than a message's length for each code.
+func (m *Message) join() {
+	if !m.split {
 		return
 	}
-	// The joined value goes to the end of the scratch space: parts of different options may alternate, so an
-	// earlier join cannot grow in place. A datagram bounds how often that happens.
-	o := &m.list[i-1]
-	start := len(m.joined)
-	m.joined = append(append(m.joined, o.value...), value...)
-	o.value, o.parts = m.joined[start:len(m.joined):len(m.joined)], 2
+	if m.joined == nil {
+		m.joined = make([]byte, 0, 512) // not nil, for values of length zero
+	}
+	for i := range m.list {
+		o := &m.list[i]
+		if !o.split {
+			continue
+		}
+		start := len(m.joined)
+		for _, field := range m.fields {
+			for code, value, rest, _ := nextOption(field); code != OptEnd; code, value, rest, _ = nextOption(rest) {
+				if code == o.code {
+					m.joined = append(m.joined, value...)
+				}
+			}
+		}
+		o.value = m.joined[start:len(m.joined):len(m.joined)]
+	}
 }
 
 // Option returns an option's value, or nil when it is absent. A present option of length zero is empty, not nil.

@@ -3,9 +3,9 @@ package dhcp
 import "time"
 
 // pick chooses the address to offer, in the order of RFC 2131 section 4.3.1: what is reserved for the client, the
-// offer that stands, the client's current address, its previous one, the one it asks for, a new one. c is nil for a
-// client that is not known. ok is false when nothing is left.
-func (t *Table) pick(now int64, s *subnet, c *client, r *Reservation, want ip4) (a ip4, why Reason, ok bool) {
+// offer that stands, the client's current address, its previous one, the one it asks for, a new one. ok is false when nothing is left.
+func (x *exchange) pick(want ip4) (a ip4, why Reason, ok bool) {
+	t, now, s, c, r := x.t, x.now, x.sub, x.c, x.res
 	if r != nil {
 		if a := toIP4(r.Address); t.byAddr[a].freeFor(c, now) {
 			return a, ReasonReserved, true
@@ -22,7 +22,7 @@ func (t *Table) pick(now int64, s *subnet, c *client, r *Reservation, want ip4) 
 			return b.addr, ReasonSameOffer, true
 		}
 	}
-	if t.faults.poolFull {
+	if x.link.faults.poolFull {
 		return 0, "", false
 	}
 	if want != 0 && s.dynamic(want) && t.byAddr[want].freeFor(c, now) {
@@ -85,10 +85,11 @@ func (t *Table) mayHold(now int64, s *subnet, c *client, r *Reservation, a ip4) 
 
 // leaseTime is how long a lease is given for: what the client asks for in option 51, within the subnet's bounds,
 // or the subnet's own.
-func (t *Table) leaseTime(s *subnet, m *Message) time.Duration {
-	if t.faults.lease > 0 {
-		return t.faults.lease
+func (x *exchange) leaseTime() time.Duration {
+	if short := x.link.faults.lease; short > 0 {
+		return short
 	}
+	s, m := x.sub, x.m
 	lease := s.cfg.Lease
 	if lease == 0 {
 		lease = DefaultLease

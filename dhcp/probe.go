@@ -152,7 +152,7 @@ func (w *worker) resume(p *probe) {
 		w.ignore(ReasonSilenced, why)
 		return
 	}
-	w.handle(Inbound{Link: p.link, Src: p.src, Dst: p.dst, Message: &w.m}, p.payload)
+	w.decide(Inbound{Link: p.link, Src: p.src, Dst: p.dst, Message: &w.m}, p.payload)
 }
 
 // watchProbes ends the probes of one interface that nobody answered, until done is closed. All wait equally long,

@@ -45,7 +45,7 @@ const (
 	ReasonProbing        Reason = "probing"          // the address is being probed; the OFFER will follow
 	ReasonIPv6Only       Reason = "ipv6-only"        // answered with option 108 and no address (RFC 8925)
 	ReasonSilenced       Reason = "silenced"         // the interface was silenced; Detail says why
-	ReasonFault          Reason = "fault"            // a teaching fault was set; Detail names it
+	ReasonFault          Reason = "fault"            // a teaching fault struck; Detail names it
 	ReasonNotDurable     Reason = "not-durable"      // the lease could not be written, so no ACK
 	ReasonSendError      Reason = "send-error"       // the kernel refused the frame
 	ReasonBadChecksum    Reason = "bad-checksum"     // IP or UDP
@@ -59,5 +59,7 @@ const (
 	ReasonStoreFailed    Reason = "store-failed"     // leases cannot be made durable
 	ReasonStoreBack      Reason = "store-recovered"  // and now they can again
 	ReasonUnsilenced     Reason = "unsilenced"       // the interface is served again
+	ReasonFaultSet       Reason = "fault-set"        // a teaching fault shows from now on
+	ReasonFaultCleared   Reason = "fault-cleared"    // and this one no more
 	ReasonStoreDamaged   Reason = "store-damaged"    // part of the journal was unreadable at start
 )

@@ -2,6 +2,7 @@ package dhcp
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,11 @@ func (x *exchange) reply(kind MessageType, yiaddr ip4, lease time.Duration) Repl
 		h.siaddr = toIP4(x.sub.cfg.NextServer)
 	}
 	x.options(kind, lease)
+	if altered := x.link.faults.altered; altered != "" && kind != Nak {
+		e := x.event(DecisionNote, ReasonFault)
+		e.Detail = altered
+		x.emit(e)
+	}
 	s.out, _ = encodeReply(s.out[:0], &h, s.opts, x.room())
 	e := x.event(DecisionSent, ReasonSent)
 	e.Direction, e.Type, e.Address, e.Lease = Out, kind, yiaddr.addr(), lease
@@ -154,8 +160,8 @@ func (x *exchange) addRequested(code uint8) {
 	switch code {
 	case OptSubnetMask:
 		mask := x.sub.mask
-		if x.t.faults.mask != 0 {
-			mask = x.t.faults.mask
+		if x.link.faults.mask != 0 {
+			mask = x.link.faults.mask
 		}
 		b := mask.bytes()
 		x.add(OptSubnetMask, b[:]...)
@@ -187,15 +193,7 @@ func (x *exchange) addRequested(code uint8) {
 // listed tells whether the client's parameter request list has a code; without a list, everything is asked for.
 func (x *exchange) listed(code uint8) bool {
 	list := x.m.Option(OptParameterList)
-	if list == nil {
-		return true
-	}
-	for _, c := range list {
-		if c == code {
-			return true
-		}
-	}
-	return false
+	return list == nil || slices.Contains(list, code)
 }
 
 // routesReplace tells whether classless routes stand in for router and static routes: with option 121 asked for and
@@ -206,7 +204,7 @@ func (x *exchange) routesReplace() bool {
 
 // value is what is configured for an option: by a fault, for the host, or for the subnet.
 func (x *exchange) value(code uint8) []byte {
-	for _, o := range x.t.faults.options {
+	for _, o := range x.link.faults.options {
 		if o.Code == code {
 			return o.Value
 		}
@@ -233,6 +231,9 @@ func (x *exchange) addAll() {
 		for _, o := range x.res.Options {
 			x.addRequested(o.Code)
 		}
+	}
+	for _, o := range x.link.faults.options {
+		x.addRequested(o.Code)
 	}
 	for _, o := range x.sub.cfg.Options {
 		x.addRequested(o.Code)

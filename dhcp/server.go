@@ -43,6 +43,7 @@ var ErrNoInterface = errors.New("interface is not served")
 // Server serves DHCP on one or more interfaces.
 type Server struct {
 	opts  Options
+	logs  bool // whether anybody gave a log
 	ports []*port
 	lock  *os.File
 	store *store
@@ -57,19 +58,22 @@ type Server struct {
 
 	eventMu sync.Mutex // orders the calls of Options.Events
 	group   sync.WaitGroup
+	late    sync.WaitGroup  // what a fault delays
+	ending  <-chan struct{} // closed when the server ends
 }
 
 // Open checks the configuration, loads the leases and opens the sockets. When it returns, the server listens: what
 // arrives from now on is answered as soon as Serve runs. The caller must call Serve or Close. Mistakes in the
 // configuration are ConfigErrors, joined.
 func Open(cfg Config, opts Options) (s *Server, err error) {
-	if opts.Log == nil {
+	logs := opts.Log != nil
+	if !logs {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	s = &Server{opts: opts, probes: map[ip4]*probe{}, kick: make(chan struct{}, 1)}
+	s = &Server{opts: opts, logs: logs, probes: map[ip4]*probe{}, kick: make(chan struct{}, 1)}
 	if s.table, err = NewTable(cfg); err != nil {
 		return nil, fmt.Errorf("check DHCP configuration: %w", err)
 	}
@@ -104,6 +108,7 @@ func Open(cfg Config, opts Options) (s *Server, err error) {
 func (s *Server) Serve(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	s.ending = ctx.Done()
 	errs := make(chan error, 2*len(s.ports))
 	for i, p := range s.ports {
 		s.group.Go(func() { errs <- s.listen(i, p) })
@@ -129,6 +134,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.group.Wait()
 	<-done
+	s.late.Wait()
 	return errors.Join(err, s.Close())
 }
 
@@ -209,14 +215,12 @@ func (s *Server) listen(i int, p *port) error {
 func (s *Server) emit(events ...Event) {
 	s.eventMu.Lock()
 	defer s.eventMu.Unlock()
-	debug := s.opts.Log.Enabled(context.Background(), slog.LevelDebug)
 	for _, e := range events {
 		if e.Time.IsZero() {
 			e.Time = s.opts.Now()
 		}
-		if debug {
-			s.opts.Log.Debug("dhcp event", "iface", e.Interface, "type", e.Type.String(), "mac", e.MAC.String(),
-				"decision", e.Decision.String(), "reason", string(e.Reason), "text", e.Text())
+		if s.logs {
+			s.opts.Log.Debug("dhcp event", "event", e)
 		}
 		if s.opts.Events != nil {
 			s.opts.Events(e)

@@ -22,7 +22,7 @@ type store struct {
 	seq   uint64 // of the last record that was written
 	at    int64  // where the next record goes
 	zeros int64  // up to where the file is preallocated
-	base  int64  // how large the generation's snapshot was
+	base  int64  // how large the generation's snapshot was, or the journal when it last could not be compacted
 	err   error  // why it failed; nil while it works
 }
 
@@ -153,7 +153,13 @@ func (t *Table) snapshot() []byte {
 // stays current, and the store is left as failed as it was before.
 func (s *store) renew(snapshot []byte) (err error) {
 	appendFileHeader(snapshot[:0], s.gen+1)
+	last := s.seq
 	s.stamp(snapshot[fileHeaderSize:])
+	defer func() {
+		if err != nil {
+			s.seq = last // the old generation goes on without a gap
+		}
+	}()
 	f, err := s.disk.Create(journalNew)
 	if err != nil {
 		return fmt.Errorf("create lease journal: %w", err)

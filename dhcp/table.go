@@ -16,7 +16,7 @@ type Table struct {
 	links   []link
 	subnets []*subnet
 	byAddr  map[ip4]*binding
-	faults  faultSet
+	faults  []Fault // as they were set; each link has those that show on it
 
 	// changed are the bindings whose durable part the last call changed. The store takes them before the next call.
 	changed []*binding
@@ -30,6 +30,8 @@ type link struct {
 	name string
 	addr ip4
 	sub  *subnet // the subnet that is served on it directly; nil when it only hears relays
+
+	faults faultSet
 }
 
 // subnet is a Subnet made ready for look-ups.
@@ -109,6 +111,7 @@ func NewTable(cfg Config) (*Table, error) {
 			}
 		}
 	}
+	t.setFaults(cfg.Faults)
 	t.scratch.out = make([]byte, 0, maxPayload)
 	return t, nil
 }

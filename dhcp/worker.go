@@ -14,6 +14,8 @@ type outgoing struct {
 	sent   Event
 	packet []byte // the IP packet, or the UDP payload when the kernel routes it
 	buf    *[packetSize]byte
+	drop   *Fault // it is lost
+	late   *Fault // it leaves later
 }
 
 // buffers are the memory of replies between their making and their leaving.
@@ -21,14 +23,15 @@ var buffers = sync.Pool{New: func() any { return new([packetSize]byte) }}
 
 // worker handles the batches of one interface.
 type worker struct {
-	s     *Server
-	index int
-	port  *port
-	m     Message
-	ready []outgoing // replies that need no commit
-	asks  []ip4      // addresses to be probed
-	out   *transmitter
-	evs   []Event
+	s      *Server
+	index  int
+	port   *port
+	m      Message
+	ready  []outgoing // replies that need no commit
+	packed []outgoing // what became of one reply
+	asks   []ip4      // addresses to be probed
+	out    *transmitter
+	evs    []Event
 }
 
 func newWorker(s *Server, index int, p *port) *worker {
@@ -143,8 +146,8 @@ func (w *worker) ignore(why Reason, detail string) {
 	w.evs = append(w.evs, e)
 }
 
-// handle puts one message to the table and sorts what comes out. The caller holds the lock.
-func (w *worker) handle(in Inbound, payload []byte) {
+// decide puts one message to the table and sorts what comes out. The caller holds the lock.
+func (w *worker) decide(in Inbound, payload []byte) {
 	s := w.s
 	now := s.opts.Now()
 	reply, events := Handle(now, s.table, in)
@@ -159,17 +162,18 @@ func (w *worker) handle(in Inbound, payload []byte) {
 	if reply.Type == 0 {
 		return
 	}
-	o := w.pack(reply)
-	if reply.Commit {
-		s.pending.replies = append(s.pending.replies, o)
-	} else {
-		w.ready = append(w.ready, o)
+	for _, o := range w.strikeReply(reply) {
+		if reply.Commit {
+			s.pending.replies = append(s.pending.replies, o)
+		} else {
+			w.ready = append(w.ready, o)
+		}
 	}
 }
 
 // pack copies a reply out of the table's memory.
 func (w *worker) pack(r Reply) outgoing {
-	buf := buffers.Get().(*[packetSize]byte) //nolint:errcheck // the pool holds nothing else
+	buf := buffers.Get().(*[packetSize]byte)
 	o := outgoing{port: w.port, to: r.To, sent: r.Sent, buf: buf}
 	if r.To.Link.IsZero() {
 		o.packet = append(buf[:0], r.Payload...)
@@ -197,6 +201,11 @@ func (t *transmitter) send(replies []outgoing) {
 	}
 	for start := 0; start < len(replies); {
 		o := &replies[start]
+		if o.drop != nil || o.late != nil {
+			t.strike(o)
+			start++
+			continue
+		}
 		if o.to.Link.IsZero() {
 			if err := o.port.sendRouted(o.to, o.packet); err != nil {
 				o.fail(ReasonSendError, err.Error())
@@ -205,7 +214,7 @@ func (t *transmitter) send(replies []outgoing) {
 			continue
 		}
 		end := start
-		for end < len(replies) && !t.out.full() && replies[end].port == o.port && !replies[end].to.Link.IsZero() {
+		for end < len(replies) && !t.out.full() && replies[end].joins(o) {
 			t.out.add(o.port.index, replies[end].to.Link, replies[end].packet)
 			end++
 		}
@@ -215,9 +224,17 @@ func (t *transmitter) send(replies []outgoing) {
 	t.done(replies)
 }
 
+// joins tells whether a reply can be sent by the same system call as another.
+func (o *outgoing) joins(first *outgoing) bool {
+	return o.port == first.port && !o.to.Link.IsZero() && o.drop == nil && o.late == nil
+}
+
 // done tells of the replies and gives their memory back.
 func (t *transmitter) done(replies []outgoing) {
 	for i := range replies {
+		if replies[i].buf == nil { // it was put aside
+			continue
+		}
 		t.evs = append(t.evs, replies[i].sent)
 		buffers.Put(replies[i].buf)
 		replies[i] = outgoing{}
