@@ -224,10 +224,10 @@ lease. So the three must be in order.`,
 		Hint:    `kvmlab dhcp fault --help shows every fault with an example`,
 		Explanation: `
 A teaching fault makes the DHCP server do one thing wrong on purpose, so that a
-class can find out what. It is written as a word and what belongs to it: drop
-OFFER, drop OFFER#2 (the second alone), delay ACK 3s, duplicate REQUEST, nak,
-router 192.168.1.254, mask 255.255.0.0, dns 192.168.1.9, pool-exhausted,
-lease 5s, silent.`,
+class can find out what: drop=OFFER (every OFFER is lost), drop=OFFER#2 (the
+second alone), delay=ACK:3s, duplicate=REQUEST, nak (a NAK for every good
+REQUEST), router=192.168.1.254, mask=255.255.0.0, dns=192.168.1.9, pool-full (no
+address for newcomers), lease=10s, silent.`,
 	},
 	{
 		Code: BadClientID, Exit: ExitUsage, Args: []string{"value"},

@@ -232,6 +232,28 @@ func TestOptionsAgreeWithTheServer(t *testing.T) {
 	}
 }
 
+// TestFaultsAgreeWithTheServer: both take and refuse the same faults.
+func TestFaultsAgreeWithTheServer(t *testing.T) {
+	for _, text := range []string{
+		"drop=OFFER", "drop=OFFER#2", "delay=ACK:3s", "delay=ACK#1:1h", "delay=NAK:10ms", "duplicate=REQUEST", "nak", "nak#3",
+		"router=192.168.1.254", "mask=255.255.0.0", "dns=192.168.1.9", "pool-full", "lease=5s", "silent",
+		"", "drop", "drop=OFER", "delay=ACK", "delay=ACK:2h", "delay=ACK:0s", "duplicate=", "nak#0", "router", "router=::1", "lease=0s",
+		"lease", "pool-full=1", "silent#1", "slow",
+	} {
+		f, err := lab.ParseFault(text)
+		served, serverErr := dhcp.ParseFault(text)
+		if (err == nil) != (serverErr == nil) {
+			t.Errorf("%q: here %v, at the server %v", text, err, serverErr)
+		}
+		if err == nil && string(f) != text {
+			t.Errorf("%q is kept as %q", text, f)
+		}
+		if serverErr == nil && served.Interface != "" {
+			t.Errorf("%q is for %q", text, served.Interface)
+		}
+	}
+}
+
 // TestRangeCount counts over the edge of an octet.
 func TestRangeCount(t *testing.T) {
 	r := lab.Range{First: netip.MustParseAddr("10.0.0.250"), Last: netip.MustParseAddr("10.0.1.5")}

@@ -11,54 +11,44 @@ import (
 	"github.com/kvmlab/kvmlab/internal/diag"
 )
 
-// FaultKind says what a teaching fault does.
-type FaultKind uint8
+// Fault is a teaching fault as it is written: something that the DHCP server is
+// to do wrong, such as drop=OFFER#2. The language is that of package dhcp, which
+// lab does not import; a test compares the two.
+type Fault string
 
-// The kinds of teaching faults. The zero value is invalid.
+// faultForm is what stands behind the name of a fault.
+type faultForm uint8
+
+// The forms. The zero value is invalid.
 const (
-	_ FaultKind = iota
-	FaultDrop
-	FaultDelay
-	FaultDuplicate
-	FaultNak
-	FaultRouter
-	FaultMask
-	FaultDNS
-	FaultPoolExhausted
-	FaultLease
-	FaultSilent
+	_            faultForm = iota
+	faultMessage           // =OFFER or =OFFER#2
+	faultDelayed           // =OFFER:3s or =OFFER#2:3s
+	faultCounted           // nothing, or #2
+	faultAddress
+	faultMask
+	faultTime
+	faultBare
 )
 
-// faultForm is the word of a kind and what stands behind it.
-type faultForm struct {
-	kind  FaultKind
-	word  string
-	after []faultPart
+type faultKind struct {
+	name    string
+	form    faultForm
+	example string
 }
 
-// faultPart is one word behind a fault's own.
-type faultPart uint8
-
-const (
-	partMessage faultPart = iota + 1 // OFFER, or OFFER#2 for the second alone
-	partTime
-	partAddress
-	partMask
-)
-
-// faultForms are all faults as they are written.
-func faultForms() []faultForm {
-	return []faultForm{
-		{FaultDrop, "drop", []faultPart{partMessage}},
-		{FaultDelay, "delay", []faultPart{partMessage, partTime}},
-		{FaultDuplicate, "duplicate", []faultPart{partMessage}},
-		{FaultNak, "nak", nil},
-		{FaultRouter, "router", []faultPart{partAddress}},
-		{FaultMask, "mask", []faultPart{partMask}},
-		{FaultDNS, "dns", []faultPart{partAddress}},
-		{FaultPoolExhausted, "pool-exhausted", nil},
-		{FaultLease, "lease", []faultPart{partTime}},
-		{FaultSilent, "silent", nil},
+func faultKinds() []faultKind {
+	return []faultKind{
+		{"drop", faultMessage, "drop=OFFER, or drop=OFFER#2 for the second alone"},
+		{"delay", faultDelayed, "delay=ACK:3s, or delay=ACK#2:3s for the second alone"},
+		{"duplicate", faultMessage, "duplicate=REQUEST, or duplicate=REQUEST#2 for the second alone"},
+		{"nak", faultCounted, "nak, or nak#1 for the first REQUEST alone"},
+		{"router", faultAddress, "router=192.168.1.254"},
+		{"mask", faultMask, "mask=255.255.0.0"},
+		{"dns", faultAddress, "dns=192.168.1.254"},
+		{"pool-full", faultBare, "pool-full alone"},
+		{"lease", faultTime, "lease=10s"},
+		{"silent", faultBare, "silent alone"},
 	}
 }
 
@@ -70,172 +60,90 @@ func messageTypes() []string {
 // maxFaultTime bounds delays and lease clocks: longer ones teach nothing more.
 const maxFaultTime = time.Hour
 
-// Fault is a teaching fault: something that the DHCP server is to do wrong. Its
-// text is how a lab file and `kvmlab dhcp fault` write it: "drop OFFER#2".
-type Fault struct {
-	Kind FaultKind
-	// Message is the type of message that is dropped, delayed or duplicated.
-	Message string
-	// Nth is which of them, counted from when the fault is set; 0 is every one.
-	Nth int
-	// Time is the delay or the lease time.
-	Time time.Duration
-	// Address is the router, DNS server or mask that clients are told.
-	Address netip.Addr
-}
-
-// String writes the fault as ParseFault reads it.
-func (f Fault) String() string {
-	for _, form := range faultForms() {
-		if form.kind != f.Kind {
-			continue
-		}
-		words := []string{form.word}
-		for _, part := range form.after {
-			words = append(words, f.part(part))
-		}
-		return strings.Join(words, " ")
-	}
-	return fmt.Sprintf("fault(%d)", uint8(f.Kind))
-}
-
-func (f Fault) part(p faultPart) string {
-	switch p {
-	case partMessage:
-		if f.Nth > 0 {
-			return fmt.Sprintf("%s#%d", f.Message, f.Nth)
-		}
-		return f.Message
-	case partTime:
-		return strings.TrimSuffix(strings.TrimSuffix(f.Time.String(), "0s"), "0m") + zeroTime(f.Time)
-	case partAddress, partMask:
-		return f.Address.String()
-	}
-	return ""
-}
-
-// zeroTime is what is left of a time whose zeros were all trimmed.
-func zeroTime(t time.Duration) string {
-	if t == 0 {
-		return "0s"
-	}
-	return ""
-}
-
-// MarshalText writes what String writes.
-func (f Fault) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
-
-// UnmarshalText is ParseFault.
-func (f *Fault) UnmarshalText(text []byte) error {
-	parsed, err := ParseFault(string(text))
-	*f = parsed
-	return err
-}
-
 // ParseFault reads a fault. The error is a [diag.Diagnostic].
 func ParseFault(text string) (Fault, error) {
 	f, problem := parseFault(scalar{key: "faults", value: text, tag: "!!str"})
 	if problem != nil {
-		return Fault{}, problem
+		return "", problem
 	}
 	return f, nil
 }
 
 func parseFault(s scalar) (Fault, *diag.Diagnostic) {
-	bad := func(why string) (Fault, *diag.Diagnostic) {
-		return Fault{}, diag.New(diag.BadFault, diag.Args{"fault": s.value, "reason": why})
+	name := s.value
+	if i := strings.IndexAny(name, "=#"); i >= 0 {
+		name = name[:i]
 	}
-	words := strings.Fields(s.value)
-	if len(words) == 0 {
-		return bad("it is empty")
+	rest := s.value[len(name):]
+	bad := func(reason string) (Fault, *diag.Diagnostic) {
+		return "", diag.New(diag.BadFault, diag.Args{"fault": s.value, "reason": reason})
 	}
-	forms := faultForms()
-	i := slices.IndexFunc(forms, func(f faultForm) bool { return f.word == strings.ToLower(words[0]) })
+	kinds := faultKinds()
+	i := slices.IndexFunc(kinds, func(k faultKind) bool { return k.name == name })
 	if i < 0 {
-		names := make([]string, len(forms))
-		for i, f := range forms {
-			names[i] = f.word
+		names := make([]string, len(kinds))
+		for i, k := range kinds {
+			names[i] = k.name
 		}
-		if near := suggest(words[0], names); near != "" {
-			return bad(fmt.Sprintf("there is none called %q; did you mean %q?", words[0], near))
+		if near := suggest(name, names); near != "" {
+			return bad(fmt.Sprintf("there is no %q; did you mean %q?", name, near))
 		}
 		return bad("the faults are " + strings.Join(names, ", "))
 	}
-	form := forms[i]
-	if len(words)-1 != len(form.after) {
-		return bad(fmt.Sprintf("%q takes %s", form.word, wanted(form.after)))
+	if !kinds[i].accepts(rest) {
+		return bad("it is written " + kinds[i].example)
 	}
-	f := Fault{Kind: form.kind}
-	for i, part := range form.after {
-		if why := f.read(part, words[i+1]); why != "" {
-			return bad(why)
-		}
-	}
-	return f, nil
+	return Fault(s.value), nil
 }
 
-// wanted says what stands behind a fault's word.
-func wanted(after []faultPart) string {
-	names := map[faultPart]string{
-		partMessage: "a message such as OFFER, or OFFER#2 for the second alone", partTime: "a time such as 3s",
-		partAddress: "an address", partMask: "a mask such as 255.255.0.0",
+// accepts checks what stands behind the name.
+func (k faultKind) accepts(rest string) bool {
+	switch k.form {
+	case faultBare:
+		return rest == ""
+	case faultCounted:
+		return rest == "" || strings.HasPrefix(rest, "#") && counts(rest[1:])
 	}
-	if len(after) == 0 {
-		return "nothing behind it"
+	value, ok := strings.CutPrefix(rest, "=")
+	if !ok {
+		return false
 	}
-	words := make([]string, len(after))
-	for i, part := range after {
-		words[i] = names[part]
+	switch k.form {
+	case faultMessage:
+		return message(value)
+	case faultDelayed:
+		which, delay, ok := strings.Cut(value, ":")
+		return ok && message(which) && faultSpan(delay, time.Millisecond)
+	case faultTime:
+		return faultSpan(value, time.Second)
+	case faultAddress, faultMask:
+		a, err := netip.ParseAddr(value)
+		return err == nil && a.Is4() && (k.form == faultAddress || isMask(a))
+	default:
+		return false
 	}
-	return strings.Join(words, ", then ")
 }
 
-// read takes one word; it returns what is wrong with it, or "".
-func (f *Fault) read(part faultPart, word string) string {
-	switch part {
-	case partMessage:
-		return f.readMessage(word)
-	case partTime:
-		t, err := time.ParseDuration(word)
-		if err != nil || t <= 0 || t > maxFaultTime || t%time.Second != 0 && f.Kind == FaultLease {
-			return fmt.Sprintf("%q is not a time such as 3s, of an hour at most", word)
-		}
-		f.Time = t
-	case partAddress, partMask:
-		a, err := netip.ParseAddr(word)
-		if err != nil || !a.Is4() || part == partMask && !isMask(a) {
-			return fmt.Sprintf("%q is not %s", word, wanted([]faultPart{part}))
-		}
-		f.Address = a
-	}
-	return ""
+// message is a message's name, and which of them.
+func message(value string) bool {
+	name, nth, counted := strings.Cut(value, "#")
+	return slices.Contains(messageTypes(), name) && (!counted || counts(nth))
 }
 
-func (f *Fault) readMessage(word string) string {
-	name, nth, one := strings.Cut(word, "#")
-	f.Message = strings.ToUpper(name)
-	if !slices.Contains(messageTypes(), f.Message) {
-		return fmt.Sprintf("%q is not one of %s", name, strings.Join(messageTypes(), ", "))
-	}
-	if !one {
-		return ""
-	}
-	n, err := strconv.ParseUint(nth, 10, 16)
-	if err != nil || n == 0 {
-		return fmt.Sprintf("%q does not count messages: the first is #1", "#"+nth)
-	}
-	f.Nth = int(n)
-	return ""
+// counts tells whether digits are a number from 1.
+func counts(digits string) bool {
+	n, err := strconv.ParseUint(digits, 10, 16)
+	return err == nil && n > 0 && digits[0] != '0'
+}
+
+// faultSpan is a time of whole units, up to maxFaultTime.
+func faultSpan(text string, unit time.Duration) bool {
+	t, err := time.ParseDuration(text)
+	return err == nil && t > 0 && t <= maxFaultTime && t%unit == 0
 }
 
 // isMask tells whether the one bits of an address come before the zero bits.
 func isMask(a netip.Addr) bool {
 	inverse := ^addrNumber(a)
 	return inverse&(inverse+1) == 0
-}
-
-// Replaces reports whether setting f takes the place of other: there is one
-// fault of each kind, and one drop, delay or duplicate of each message.
-func (f Fault) Replaces(other Fault) bool {
-	return f.Kind == other.Kind && f.Message == other.Message && f.Nth == other.Nth
 }

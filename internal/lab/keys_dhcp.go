@@ -110,11 +110,11 @@ func dhcpKeys() []key[DHCPSpec] {
 		}, "an address", parseService, func(s *DHCPSpec) *Field[netip.Addr] { return &s.NextServer }),
 		{
 			name: "faults", schema: oneOrListOf(&jsonschema.Schema{Type: "string"}, maxFaults),
-			doc: "What the server is to do wrong from the start, for teaching: drop OFFER#2, delay ACK 3s, duplicate OFFER, nak, " +
-				"router, mask or dns and an address, pool-exhausted, lease 5s, silent. See kvmlab dhcp fault.",
+			doc: "What the server is to do wrong from the start, for teaching: drop=OFFER#2, delay=ACK:3s, duplicate=REQUEST, nak, " +
+				"router=, mask= or dns= and an address, pool-full, lease=10s, silent. See kvmlab dhcp fault.",
 			read: func(d *decoder, n *yaml.Node, s *DHCPSpec) {
 				d.oneOrMany(n, "faults", maxFaults, func(e *yaml.Node) {
-					s.Faults = appendSet(s.Faults, readScalar(d, e, "faults", "a fault such as drop OFFER", parseFault))
+					s.Faults = appendSet(s.Faults, readScalar(d, e, "faults", "a fault such as drop=OFFER", parseFault))
 				})
 			},
 		},

@@ -105,7 +105,7 @@ type Reservation struct {
 	// its type byte first.
 	ClientID string     `json:"client_id,omitempty"`
 	Address  netip.Addr `json:"address"`
-	// Hostname is sent as option 12; "" for none.
+	// Hostname is sent as option 12; "" for the guest's name, or none.
 	Hostname string `json:"hostname,omitempty"`
 	// Options go before those of the bridge.
 	Options []Option `json:"options,omitempty"`

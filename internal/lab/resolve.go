@@ -230,7 +230,7 @@ func newDHCP(s *DHCPSpec, router netip.Addr) *DHCP {
 	for i, r := range s.Reservations {
 		d.Reservations[i] = Reservation{
 			Guest: r.Guest.Value, MAC: r.MAC.Value, ClientID: r.ClientID.Value, Address: r.Address.Value,
-			Hostname: r.Hostname.Or(r.Guest.Value),
+			Hostname: r.Hostname.Value,
 		}
 		if len(r.Options) > 0 {
 			d.Reservations[i].Options = options(r.Options)

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -81,7 +82,7 @@ func dhcpRanges(ranges []lab.Range) []dhcp.Range {
 }
 
 func dhcpReservation(r lab.Reservation) (dhcp.Reservation, error) {
-	out := dhcp.Reservation{Address: r.Address, Hostname: r.Hostname}
+	out := dhcp.Reservation{Address: r.Address, Hostname: cmp.Or(r.Hostname, r.Guest)}
 	var err error
 	if r.ClientID == "" {
 		out.MAC = dhcp.Ethernet(r.MAC)
