@@ -35,7 +35,7 @@ func TestMessagesExist(t *testing.T) {
 	}
 	used := map[string]token.Position{}
 	literals := map[string]bool{}
-	for _, pattern := range []string{"*.go", "../../internal/doctor/*.go", "../../internal/cliui/*.go"} {
+	for _, pattern := range []string{"*.go", "../../internal/doctor/*.go", "../../internal/cliui/*.go", "../../internal/watch/*.go"} {
 		collectMessages(t, pattern, used, literals)
 	}
 	for _, id := range computedMessages {

@@ -51,6 +51,7 @@ func addCommands(a *app, root *cobra.Command) {
 			newValidateCmd(a),
 		}},
 		{groupSee, "help.group-see", []*cobra.Command{
+			newWatchCmd(a),
 			newConsoleCmd(a),
 			newShellCmd(a),
 			newDHCPCmd(a),

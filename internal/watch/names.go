@@ -1,0 +1,148 @@
+package watch
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/kvmlab/kvmlab/netsetup/capture"
+)
+
+// mac is a MAC address as a map's key.
+type mac [6]byte
+
+func macOf(a capture.HardwareAddr) (m mac, ok bool) {
+	if len(a) != len(m) {
+		return m, false
+	}
+	copy(m[:], a)
+	return m, true
+}
+
+// String writes the address with colons.
+func (m mac) String() string { return capture.HardwareAddr(m[:]).String() }
+
+// group reports whether the address is a broadcast or multicast one (IEEE 802 section 8.2.2).
+func (m mac) group() bool { return m[0]&1 == 1 }
+
+// Role says what a station was seen to be.
+type Role uint8
+
+// The roles.
+const (
+	Stranger Role = iota // nothing is known of it
+	Client
+	Relay
+	Server
+)
+
+// Names knows the stations on a wire: those that it was told of, and those that give themselves away by what they send.
+type Names struct {
+	named map[mac]string
+	taken map[string]bool
+	roles map[mac]Role
+}
+
+// NewNames knows nobody yet.
+func NewNames() *Names {
+	return &Names{named: map[mac]string{}, taken: map[string]bool{}, roles: map[mac]Role{}}
+}
+
+// Tell says what a station is called.
+func (n *Names) Tell(address capture.HardwareAddr, name string, role Role) {
+	if m, ok := macOf(address); ok && name != "" && n.named[m] == "" {
+		n.name(m, name)
+		n.roles[m] = role
+	}
+}
+
+// name gives a station a name that no other has.
+func (n *Names) name(m mac, name string) {
+	free := name
+	for i := 2; n.taken[free]; i++ {
+		free = fmt.Sprintf("%s-%d", name, i)
+	}
+	n.named[m], n.taken[free] = free, true
+}
+
+// Learn looks at who sent a packet: replies come from a server or a relay, requests with a giaddr from a relay, others
+// from a client, which may tell its name in option 12.
+func (n *Names) Learn(p *capture.Packet) {
+	if p.DHCP == nil || p.Ethernet == nil || p.UDP == nil {
+		return
+	}
+	sender, ok := macOf(p.Ethernet.Source)
+	if !ok || sender.group() {
+		return
+	}
+	switch {
+	case p.DHCP.Op == 2 && sentByServer(p):
+		n.found(sender, Server, "server")
+	case p.DHCP.Op == 2, p.DHCP.GIAddr != netip.IPv4Unspecified():
+		n.found(sender, Relay, "relay")
+	default:
+		n.found(sender, Client, hostName(p.DHCP))
+	}
+	if client, ok := macOf(p.DHCP.CHAddr); ok && p.DHCP.Op == 1 && client != sender {
+		n.found(client, Client, hostName(p.DHCP)) // behind a relay
+	}
+}
+
+// sentByServer tells a server's reply from one that a relay has passed on: the relay is then the one that giaddr names.
+func sentByServer(p *capture.Packet) bool {
+	return p.DHCP.GIAddr == netip.IPv4Unspecified() || p.IP == nil || p.IP.Source != p.DHCP.GIAddr
+}
+
+func (n *Names) found(m mac, role Role, name string) {
+	if n.roles[m] < role {
+		n.roles[m] = role
+	}
+	if n.named[m] == "" && name != "" {
+		n.name(m, name)
+	}
+}
+
+// hostName is what a client calls itself, if that is a name one can print.
+func hostName(d *capture.DHCP) string {
+	option := d.Option(12)
+	if option == nil {
+		return ""
+	}
+	name, _ := option.Value.(string)
+	for _, r := range name {
+		if r <= ' ' || r > '~' {
+			return ""
+		}
+	}
+	if len(name) > 32 {
+		return ""
+	}
+	return name
+}
+
+// The names of addresses that are not one station's.
+const (
+	Everybody = "broadcast"
+	Group     = "multicast"
+)
+
+// Of names the station behind an address: its name, its MAC address, or broadcast or multicast.
+func (n *Names) Of(address capture.HardwareAddr) string {
+	m, ok := macOf(address)
+	switch {
+	case !ok:
+		return address.String()
+	case address.Broadcast():
+		return Everybody
+	case m.group():
+		return Group
+	case n.named[m] != "":
+		return n.named[m]
+	}
+	return m.String()
+}
+
+// Role is what the station behind an address was seen to be.
+func (n *Names) Role(address capture.HardwareAddr) Role {
+	m, _ := macOf(address)
+	return n.roles[m]
+}
