@@ -32,6 +32,7 @@ const (
 	leasesName           = "leases"
 	consoleName          = "console"
 	serveLeasesName      = "dhcp-serve"
+	capturesName         = "captures"
 )
 
 // dirMode lets others pass through: QEMU runs as a user of its own and reads images and disks below here.
@@ -152,6 +153,9 @@ func (l Lab) SupervisorLog() string { return filepath.Join(l.dir, supervisorLogN
 // LeaseDir is the folder of the DHCP lease store.
 func (l Lab) LeaseDir() string { return filepath.Join(l.dir, leasesName) }
 
+// CaptureDir is the folder of the rolling capture of the lab's wire.
+func (l Lab) CaptureDir() string { return filepath.Join(l.dir, capturesName) }
+
 // ConsoleDir is the folder of the guests' console logs.
 func (l Lab) ConsoleDir() string { return filepath.Join(l.dir, consoleName) }
 
@@ -160,7 +164,7 @@ func (l Lab) ConsoleLog(guest string) string { return filepath.Join(l.ConsoleDir
 
 // Create makes the lab's folders, and makes their names durable.
 func (l Lab) Create() error {
-	for _, dir := range []string{l.run, l.dir, l.LeaseDir(), l.ConsoleDir()} {
+	for _, dir := range []string{l.run, l.dir, l.LeaseDir(), l.ConsoleDir(), l.CaptureDir()} {
 		if err := os.MkdirAll(dir, dirMode); err != nil {
 			return fmt.Errorf("create state of lab %q: %w", l.name, err)
 		}
@@ -178,7 +182,7 @@ func (l Lab) Create() error {
 // lock and has seen that no object of the lab is left.
 func (l Lab) Remove() error {
 	var errs []error
-	for _, path := range []string{l.LeaseDir(), l.ConsoleDir(), l.SupervisorLog(), l.LabFile(), l.JournalFile()} {
+	for _, path := range []string{l.LeaseDir(), l.ConsoleDir(), l.CaptureDir(), l.SupervisorLog(), l.LabFile(), l.JournalFile()} {
 		errs = append(errs, os.RemoveAll(path))
 	}
 	errs = append(errs, removeEmpty(l.dir))

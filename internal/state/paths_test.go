@@ -137,7 +137,7 @@ func TestLabFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff([]string{"console", "leases"}, tree(t, l.Dir())); diff != "" {
+	if diff := cmp.Diff([]string{"captures", "console", "leases"}, tree(t, l.Dir())); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -22,6 +22,15 @@ type Status struct {
 	Started time.Time      `json:"started"`
 	Bridges []BridgeStatus `json:"bridges"`
 	LastSeq uint64         `json:"last_seq"` // newest event
+	Links   []LinkStatus   `json:"links"`    // what is captured
+}
+
+// LinkStatus says how the capture on a link goes.
+type LinkStatus struct {
+	Name     string `json:"name"`
+	MAC      string `json:"mac"`
+	Received uint64 `json:"received"` // frames, those that were dropped included
+	Dropped  uint64 `json:"dropped"`  // frames that came faster than they could be taken
 }
 
 // BridgeStatus says whether the embedded DHCP server answers on a bridge.
@@ -52,6 +61,8 @@ func (s *Supervisor) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.serveStatus)
 	mux.HandleFunc("GET /v1/events", s.serveEvents)
+	mux.HandleFunc("GET /v1/frames", s.wiretap.serveFrames)
+	mux.HandleFunc("POST /v1/frames/end", s.wiretap.serveEnd)
 	return mux
 }
 

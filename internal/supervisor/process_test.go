@@ -1,6 +1,7 @@
 package supervisor_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 const (
 	envRole = "KVMLAB_TEST_ROLE"
 	envDir  = "KVMLAB_TEST_DIR"
+	envNet  = "KVMLAB_TEST_NETNS"
 )
 
 func TestMain(m *testing.M) {
@@ -35,6 +37,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "supervise":
 		os.Exit(superviseBare())
+	case "wired":
+		os.Exit(superviseWired())
 	case "refuse":
 		_ = supervisor.InheritedReady().Tell(errors.New("no, and here is why"))
 		os.Exit(1)
@@ -46,6 +50,44 @@ func TestMain(m *testing.M) {
 		p := processIn(os.Getenv(envDir), "hang")
 		_ = p.Start(context.Background())
 	}
+}
+
+// superviseWired runs the supervisor of a lab that has one bridge, without DHCP.
+func superviseWired() int {
+	cfg := bareConfig(os.Getenv(envDir), supervisor.InheritedReady().Tell)
+	files, err := state.Dirs{
+		Run: filepath.Join(os.Getenv(envDir), "run"), State: filepath.Join(os.Getenv(envDir), "state"),
+	}.Lab("wired")
+	if err != nil {
+		panic(err)
+	}
+	cfg.Lab = &lab.Lab{Version: 1, Name: "wired", Bridges: []lab.Bridge{{Name: "br1"}}}
+	cfg.Files, cfg.NetNS, cfg.Detach = files, os.Getenv(envNet), false
+	if err := supervisor.Run(context.Background(), cfg); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// startTestRole starts this test binary in a role, with a ready pipe as its file 3.
+func startTestRole(tb testing.TB, role, dir, netns string) (*exec.Cmd, *bufio.Reader) {
+	tb.Helper()
+	readyRead, readyWrite, err := os.Pipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), envRole+"="+role, envDir+"="+dir, envNet+"="+netns)
+	cmd.ExtraFiles, cmd.Stderr = []*os.File{readyWrite}, os.Stderr
+	if err := errors.Join(cmd.Start(), readyWrite.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = readyRead.Close()
+	})
+	return cmd, bufio.NewReader(readyRead)
 }
 
 // superviseBare runs the supervisor of a lab without bridges to serve and without guests.

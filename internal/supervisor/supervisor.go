@@ -51,6 +51,7 @@ type Supervisor struct {
 	dhcp    *dhcp.Server // nil when the lab has no bridge to serve
 	started time.Time
 	silence *silence
+	wiretap *recorder
 }
 
 // Run is a supervisor's life: it takes the lock, opens its servers and serves until ctx ends, which is a clean end
@@ -102,12 +103,22 @@ func (s *Supervisor) open(ctx context.Context) (net.Listener, error) {
 			return nil, fmt.Errorf("open DHCP server: %w", err)
 		}
 	}
+	control, err := s.openRest()
+	if err != nil && s.dhcp != nil {
+		err = errors.Join(err, s.dhcp.Close())
+	}
+	return control, err
+}
+
+// openRest opens the capture, before anything can happen on the wire, and the control socket.
+func (s *Supervisor) openRest() (net.Listener, error) {
+	var err error
+	if s.wiretap, err = openRecorder(s.lab, s.files.CaptureDir(), s.netNS, s.log); err != nil {
+		return nil, fmt.Errorf("open capture: %w", err)
+	}
 	control, err := listen(s.files.SupervisorSocket())
 	if err != nil {
-		if s.dhcp != nil {
-			err = errors.Join(err, s.dhcp.Close())
-		}
-		return nil, err
+		return nil, errors.Join(err, s.wiretap.Close())
 	}
 	return control, nil
 }
@@ -122,9 +133,12 @@ func (s *Supervisor) serve(ctx context.Context, control net.Listener) error {
 		}
 		return nil
 	})
+	recorded := make(chan struct{})
+	group.Go(func() error { defer close(recorded); return s.wiretap.Run(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		s.hub.Close() // ends the event streams, after which Shutdown has nothing to wait for
+		<-recorded    // as the end of the capture does to the streams of frames
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer cancel()
 		return errors.Join(web.Shutdown(grace), removeSocket(s.files.SupervisorSocket()))
@@ -157,6 +171,7 @@ func (s *Supervisor) status() Status {
 		why := s.silence.why(bridge.Name)
 		st.Bridges = append(st.Bridges, BridgeStatus{Name: bridge.Name, Serving: why == "", Silence: why})
 	}
+	st.Links = s.wiretap.status()
 	return st
 }
 

@@ -39,6 +39,7 @@ type SourceOptions struct {
 // Wake, Counts and Close may be called from others.
 type Source struct {
 	name string
+	mac  HardwareAddr
 	file *os.File
 	raw  syscall.RawConn
 
@@ -97,7 +98,7 @@ func openSource(opts SourceOptions) (*Source, error) {
 		return nil, errors.Join(fmt.Errorf("listen on %q: %w", opts.Interface, err), unix.Close(fd))
 	}
 	s := &Source{
-		name: opts.Interface, file: os.NewFile(uintptr(fd), "packet:"+opts.Interface),
+		name: opts.Interface, mac: HardwareAddr(link.HardwareAddr), file: os.NewFile(uintptr(fd), "packet:"+opts.Interface),
 		buffer: make([]byte, maxFrame), control: make([]byte, 256),
 	}
 	if s.raw, err = s.file.SyscallConn(); err != nil {
@@ -308,6 +309,9 @@ func (s *Source) Counts() (Counts, error) {
 	s.counts.Dropped += uint64(stats.Drops)
 	return s.counts, nil
 }
+
+// HardwareAddr is the link's own address, as it was when the source was opened.
+func (s *Source) HardwareAddr() HardwareAddr { return s.mac }
 
 // Close ends the capture; Next returns.
 func (s *Source) Close() error {
