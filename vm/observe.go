@@ -34,8 +34,10 @@ type State struct {
 	ConsoleLog string
 	// Channel is the host's end of the guest's org.kvmlab.id port while it runs.
 	Channel string
-	// Agent is the host's end of the guest agent's port while it runs.
-	Agent string
+	// Agent is the host's end of the guest agent's port while it runs; AgentOpen tells that a program in
+	// the guest has opened the other.
+	Agent     string
+	AgentOpen bool
 }
 
 // readDomain is the part of libvirt's domain XML that State holds.
@@ -81,7 +83,8 @@ type readChannel struct {
 		Path string `xml:"path,attr"`
 	} `xml:"source"`
 	Target struct {
-		Name string `xml:"name,attr"`
+		Name  string `xml:"name,attr"`
+		State string `xml:"state,attr"`
 	} `xml:"target"`
 }
 
@@ -120,7 +123,7 @@ func ParseState(domainXML []byte) (State, error) {
 		case IdentityPort:
 			s.Channel = ch.Source.Path
 		case AgentPort:
-			s.Agent = ch.Source.Path
+			s.Agent, s.AgentOpen = ch.Source.Path, ch.Target.State == "connected"
 		}
 	}
 	return s, nil

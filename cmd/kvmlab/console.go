@@ -50,7 +50,7 @@ func (o *consoleOptions) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	domain, err := findGuest(domains, o.lab, o.guest)
+	domain, err := findGuest(domains, o.lab, o.guest, "console")
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 // findGuest finds the domain of a guest by the name that the lab file gives it. labName, when not empty, says in which
-// lab. Guests are found by the marks on the domains, so that it works without the lab's state.
-func findGuest(domains []vm.State, labName, guest string) (vm.State, error) {
+// lab; command is what the guest is wanted for. Guests are found by the marks on the domains, so that it works without the lab's state.
+func findGuest(domains []vm.State, labName, guest, command string) (vm.State, error) {
 	var (
 		found []vm.State
 		known []string // guests of the lab, or of all labs
@@ -48,7 +48,7 @@ func findGuest(domains []vm.State, labName, guest string) (vm.State, error) {
 		slices.Sort(names)
 		return vm.State{}, diag.New(diag.GuestAmbiguous, diag.Args{"guest": guest, "labs": names})
 	case len(labs) == 0 && labName == "":
-		return vm.State{}, diag.New(diag.NoLabs, diag.Args{"command": "console"})
+		return vm.State{}, diag.New(diag.NoLabs, diag.Args{"command": command})
 	case labName != "" && !slices.Contains(labs, labName):
 		return vm.State{}, diag.New(diag.NoSuchLab, diag.Args{
 			"lab": labName, "suggestion": cliui.Closest(labName, labs), "known": labs,

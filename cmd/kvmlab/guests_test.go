@@ -37,7 +37,7 @@ func TestFindGuest(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := findGuest(test.domains, test.lab, test.guest)
+			got, err := findGuest(test.domains, test.lab, test.guest, "console")
 			if got.Name != test.want || diag.CodeOf(err) != test.code {
 				t.Fatalf("findGuest = %q, %v, want %q, %s", got.Name, err, test.want, test.code)
 			}

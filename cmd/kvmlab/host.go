@@ -98,7 +98,7 @@ func findImage(dirs state.Dirs, name string) (engine.Image, error) {
 	if err != nil {
 		return engine.Image{}, err
 	}
-	return engine.Image{Kernel: img.Kernel, Initrd: img.Initrd, Cmdline: img.Cmdline}, nil
+	return engine.Image{Kernel: img.Kernel, Initrd: img.Initrd, Cmdline: img.Cmdline, GuestAgent: true}, nil
 }
 
 // tapOwner is who may open the lab's taps beside root: the user behind sudo, as with `ip tuntap add … user ana`.

@@ -26,6 +26,10 @@ func (a *app) report(command string, err error) int {
 	if err == nil {
 		return diag.ExitOK
 	}
+	status := new(statusError)
+	if errors.As(err, &status) {
+		return status.status
+	}
 	err = a.translate(command, err)
 	shown := new(shownError)
 	if !errors.As(err, &shown) {

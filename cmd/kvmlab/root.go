@@ -55,6 +55,8 @@ func addCommands(a *app, root *cobra.Command) {
 			newConsoleCmd(a),
 			newShellCmd(a),
 			newDHCPCmd(a),
+			newExecCmd(a),
+			newCpCmd(a),
 		}},
 		{groupHost, "help.group-host", []*cobra.Command{
 			newDoctorCmd(a),

@@ -165,6 +165,12 @@ const (
 	AccelUnusable     Code = "KL312" // --accel kvm, and KVM does not work
 	GuestStopFailed   Code = "KL313" // it could not be stopped or removed
 	GuestAmbiguous    Code = "KL314" // guests of that name in several labs
+	AgentSilent       Code = "KL315" // its agent does not answer
+	AgentRefused      Code = "KL316" // its agent could not do it
+	GuestPath         Code = "KL317" // no such path in it
+	CopyDiffers       Code = "KL318" // the checksums of a copy differ
+	CopyDirectory     Code = "KL319" // cp of a directory
+	ExecTimeout       Code = "KL320" // the command took too long
 )
 
 // Images (KL400–KL409).

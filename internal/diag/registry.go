@@ -31,8 +31,8 @@ type Entry struct {
 // All returns every registered code, in order of its number.
 func All() []Entry {
 	all := slices.Concat(usageEntries, syntaxEntries, nameEntries, addressEntries, dhcpFileEntries,
-		guestFileEntries, hostEntries, networkEntries, domainEntries, imageEntries, dhcpEntries, dhcpServeEntries,
-		captureEntries, lifecycleEntries)
+		guestFileEntries, hostEntries, networkEntries, domainEntries, wayInEntries, imageEntries, dhcpEntries,
+		dhcpServeEntries, captureEntries, lifecycleEntries)
 	for i := range all {
 		if all[i].Severity == 0 {
 			all[i].Severity = Error

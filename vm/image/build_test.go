@@ -94,7 +94,7 @@ func TestBuildMicro(t *testing.T) {
 	if err := img.Verify(); err != nil {
 		t.Error(err)
 	}
-	if len(img.Packages) != 4 || img.MinMemory < 32<<20 || !strings.Contains(img.Cmdline, "console=ttyS0") {
+	if len(img.Packages) != 5 || img.MinMemory < 32<<20 || !strings.Contains(img.Cmdline, "console=ttyS0") {
 		t.Errorf("%+v", img)
 	}
 	found, err := image.Lookup(first, image.Micro)

@@ -35,6 +35,7 @@ func newFakeArchive(t *testing.T) fakeArchive {
 		"./usr/lib/modules/6.1/kernel/unwanted.ko":            elfModule(""),
 	})
 	a.add(t, "busybox-static", "1:1.35-1", "", map[string][]byte{"./bin/busybox": []byte("#!busybox")})
+	a.add(t, "qemu-guest-agent", "7.2-1", "libc6 (>= 2.34)", map[string][]byte{"./usr/sbin/qemu-ga": hostFile(t, "/bin/sh")})
 	a.add(t, "tcpdump", "4.99-1", "adduser, libc6 (>= 2.34)", map[string][]byte{"./usr/bin/tcpdump": hostFile(t, "/bin/sh")})
 	a.add(t, "libc6", "2.36-1", "", map[string][]byte{
 		"./lib/x86_64-linux-gnu/ld-linux-x86-64.so.2": hostFile(t, "/lib64/ld-linux-x86-64.so.2"),

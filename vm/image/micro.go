@@ -194,6 +194,7 @@ func (b *microBuild) content(ctx context.Context, packages []Package) (content, 
 	parts := parts{
 		modules: modules{files: map[string]kernelModule{}, builtin: map[string]bool{}},
 		libs:    libraries{},
+		tools:   map[string][]byte{},
 	}
 	for _, p := range packages {
 		b.report(StageUnpack, p)

@@ -170,11 +170,11 @@ func resolve(ctx context.Context) ([]Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	tool, err := resolveTool(ctx)
+	tools, err := resolveTools(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list = append(append(list, second[0].Package), tool...)
+	list = append(append(list, second[0].Package), tools...)
 	slices.SortFunc(list, func(a, b Package) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
 }

@@ -10,10 +10,11 @@ import (
 
 // parts are what a micro image takes out of its packages.
 type parts struct {
-	busybox, tool, bzImage []byte
-	release                string // of the kernel, as in lib/modules/<release>
-	modules                modules
-	libs                   libraries
+	busybox, bzImage []byte
+	release          string // of the kernel, as in lib/modules/<release>
+	modules          modules
+	libs             libraries
+	tools            map[string][]byte // by their paths in the guest
 }
 
 // take keeps an entry of a package if the image has a use for it.
@@ -25,8 +26,6 @@ func (p *parts) take(h *tar.Header, r io.Reader) (err error) {
 	case h.Typeflag != tar.TypeReg:
 	case h.Name == "bin/busybox":
 		p.busybox, err = io.ReadAll(r)
-	case h.Name == toolFile:
-		p.tool, err = io.ReadAll(r)
 	case strings.HasPrefix(h.Name, "boot/vmlinuz-"):
 		p.release = strings.TrimPrefix(base, "vmlinuz-")
 		p.bzImage, err = io.ReadAll(r)
@@ -34,6 +33,17 @@ func (p *parts) take(h *tar.Header, r io.Reader) (err error) {
 		err = p.modules.addBuiltin(r)
 	case strings.HasPrefix(h.Name, "lib/modules/") && strings.Contains(base, ".ko"):
 		err = p.modules.add(base, r)
+	default:
+		return p.takeTool(h.Name, r)
+	}
+	return err
+}
+
+func (p *parts) takeTool(name string, r io.Reader) (err error) {
+	for _, t := range tools {
+		if t.file == name {
+			p.tools[t.path], err = io.ReadAll(r)
+		}
 	}
 	return err
 }
@@ -45,8 +55,11 @@ func (p *parts) check() error {
 		return &MissingError{What: "bin/busybox", From: busyboxPackage}
 	case p.bzImage == nil:
 		return &MissingError{What: "boot/vmlinuz", From: kernelMeta}
-	case p.tool == nil:
-		return &MissingError{What: toolFile, From: toolPackage}
+	}
+	for _, t := range tools {
+		if p.tools[t.path] == nil {
+			return &MissingError{What: t.file, From: t.pkg}
+		}
 	}
 	return nil
 }
@@ -67,7 +80,7 @@ func (p *parts) initrd() ([]byte, error) {
 		t.file(path.Join(dir, m.file), 0o644, m.content)
 	}
 	t.file(path.Join(dir, "modules.dep"), 0o644, p.modules.depFile(deps))
-	archive, err := packTool(p.tool, p.libs)
+	archive, err := packTools(p.tools, p.libs)
 	if err != nil {
 		return nil, err
 	}

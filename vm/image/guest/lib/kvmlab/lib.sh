@@ -11,3 +11,15 @@ nap() {
 say() {
 	printf '\r%s\n' "$*" >/dev/console
 }
+
+# find_port NAME sets $port to the device of the virtio-serial port of that name. Names come in a message from the host
+# after the driver has started, so it may not be there at once.
+find_port() {
+	port=
+	for dir in /sys/class/virtio-ports/*; do
+		name=
+		[ -e "$dir/name" ] && read -r name <"$dir/name"
+		[ "$name" = "$1" ] && port=/dev/${dir##*/} && return 0
+	done
+	return 1
+}

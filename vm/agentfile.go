@@ -1,0 +1,225 @@
+package vm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"path"
+	"strings"
+)
+
+// How much of a file one command carries, in bytes. libvirt passes on answers
+// of up to 4 MiB (VIR_NET_MESSAGE_STRING_MAX), and base64 adds a third; but a
+// command that does not fit into the socket buffer to QEMU, some 200 KiB, never
+// arrives (seen with libvirt 9.0).
+const (
+	readChunk  = 1 << 20
+	writeChunk = 64 << 10
+)
+
+var (
+	// ErrChecksum means that a file arrived otherwise than it was sent.
+	ErrChecksum = errors.New("the copy has another SHA-256")
+	// ErrGuestPath means a path in the guest that is not there, or not of the kind that is needed.
+	ErrGuestPath = errors.New("no such file in the guest")
+)
+
+// Copied is a file that was copied into a guest or out of it.
+type Copied struct {
+	Bytes  int64
+	SHA256 string // in hex; the same at both ends
+}
+
+// handle is an open file in the guest.
+type handle struct {
+	agent *Agent
+	id    int
+}
+
+// open opens a file in the guest, in a mode of fopen(3).
+func (a *Agent) open(ctx context.Context, name, mode string) (*handle, error) {
+	h := &handle{agent: a}
+	arguments := struct {
+		Path string `json:"path"`
+		Mode string `json:"mode"`
+	}{name, mode}
+	if err := a.call(ctx, "guest-file-open", arguments, &h.id); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// chunk is the agent's answer to guest-file-read.
+type chunk struct {
+	Data []byte `json:"buf-b64"`
+	EOF  bool   `json:"eof"`
+}
+
+// read gives up to readChunk bytes; none at the present end of the file.
+func (h *handle) read(ctx context.Context) ([]byte, error) {
+	var got chunk
+	err := h.agent.call(ctx, "guest-file-read", struct {
+		Handle int `json:"handle"`
+		Count  int `json:"count"`
+	}{h.id, readChunk}, &got)
+	return got.Data, err
+}
+
+// write writes all of p, which is at most writeChunk long.
+func (h *handle) write(ctx context.Context, p []byte) error {
+	var done struct {
+		Count int `json:"count"`
+	}
+	err := h.agent.call(ctx, "guest-file-write", struct {
+		Handle int    `json:"handle"`
+		Data   []byte `json:"buf-b64"`
+	}{h.id, p}, &done)
+	if err == nil && done.Count != len(p) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// close flushes and closes. It has time of its own: a file that stays open in
+// the agent is only closed with the agent.
+func (h *handle) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
+	defer cancel()
+	return h.agent.call(ctx, "guest-file-close", struct {
+		Handle int `json:"handle"`
+	}{h.id}, nil)
+}
+
+// Upload copies src into the guest's file name, which is replaced only when all
+// of it has arrived with the right checksum. A name that is a directory, or
+// ends in a slash, gets the file base in it. mode is chmod's, such as "0644".
+// progress, if set, is called with the bytes so far. Errors: ErrGuestPath for a
+// directory that is not there, ErrChecksum, *AgentError (no room, most often).
+func (a *Agent) Upload(ctx context.Context, src io.Reader, name, base, mode string, progress func(int64)) (c Copied, err error) {
+	name, err = a.target(ctx, name, base)
+	if err != nil {
+		return Copied{}, err
+	}
+	part := name + ".kvmlab-part"
+	defer func() {
+		if err != nil {
+			// What is there is not whole; the first error tells more than that it could not be removed.
+			_, _ = a.Output(context.WithoutCancel(ctx), `rm -f -- "$1"`, part)
+		}
+	}()
+	if c, err = a.fill(ctx, src, part, progress); err != nil {
+		return Copied{}, fmt.Errorf("copy to %s: %w", name, err)
+	}
+	sum, err := a.Output(ctx, `sha256sum <"$1" && chmod "$3" "$1" && mv -f -- "$1" "$2"`, part, name, mode)
+	if err != nil {
+		return Copied{}, fmt.Errorf("copy to %s: %w", name, err)
+	}
+	if got, _, _ := strings.Cut(sum, " "); got != c.SHA256 {
+		return Copied{}, fmt.Errorf("copy to %s: %w: %s, sent %s", name, ErrChecksum, got, c.SHA256)
+	}
+	return c, nil
+}
+
+// target is the file that a copy to name makes.
+func (a *Agent) target(ctx context.Context, name, base string) (string, error) {
+	said, err := a.Output(ctx, `cd ~; if [ -d "$1" ]; then cd "$1"; echo "d$PWD"; else cd "$(dirname -- "$1")" 2>&1 && echo "f$PWD"; fi`, name)
+	said = strings.TrimSpace(said)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: %s", ErrGuestPath, path.Dir(name))
+	case strings.HasPrefix(said, "d"):
+		return path.Join(said[1:], base), nil
+	case strings.HasSuffix(name, "/"):
+		return "", fmt.Errorf("%w: %s", ErrGuestPath, name)
+	}
+	return path.Join(said[1:], path.Base(name)), nil
+}
+
+// fill writes src to a new file in the guest.
+func (a *Agent) fill(ctx context.Context, src io.Reader, name string, progress func(int64)) (c Copied, err error) {
+	h, err := a.open(ctx, name, "w")
+	if err != nil {
+		return Copied{}, err
+	}
+	defer func() { err = errors.Join(err, h.close(ctx)) }()
+	sum := sha256.New()
+	buffer := make([]byte, writeChunk)
+	for {
+		n, readErr := io.ReadFull(src, buffer)
+		if n > 0 {
+			if err := h.write(ctx, buffer[:n]); err != nil {
+				return Copied{}, err
+			}
+			sum.Write(buffer[:n])
+			c.Bytes += int64(n)
+			tell(progress, c.Bytes)
+		}
+		switch {
+		case readErr == nil:
+		case errors.Is(readErr, io.EOF), errors.Is(readErr, io.ErrUnexpectedEOF):
+			c.SHA256 = hexOf(sum)
+			return c, nil
+		default:
+			return Copied{}, readErr
+		}
+	}
+}
+
+// Download copies the guest's file name to dst, and compares checksums: one of
+// a file that changes meanwhile differs. Errors: ErrGuestPath, ErrChecksum.
+func (a *Agent) Download(ctx context.Context, name string, dst io.Writer, progress func(int64)) (c Copied, err error) {
+	said, err := a.Output(ctx, `cd ~; [ -f "$1" ] && cd "$(dirname -- "$1")" && echo "$PWD"`, name)
+	if err != nil {
+		return Copied{}, fmt.Errorf("%w: %s", ErrGuestPath, name)
+	}
+	whole := path.Join(strings.TrimSuffix(said, "\n"), path.Base(name))
+	if c, err = a.drain(ctx, whole, dst, progress); err != nil {
+		return Copied{}, fmt.Errorf("copy from %s: %w", name, err)
+	}
+	sum, err := a.Output(ctx, `sha256sum <"$1"`, whole)
+	if err != nil {
+		return Copied{}, fmt.Errorf("copy from %s: %w", name, err)
+	}
+	if got, _, _ := strings.Cut(sum, " "); got != c.SHA256 {
+		return Copied{}, fmt.Errorf("copy from %s: %w: %s, there it is %s", name, ErrChecksum, c.SHA256, got)
+	}
+	return c, nil
+}
+
+// drain reads a file of the guest to its end.
+func (a *Agent) drain(ctx context.Context, name string, dst io.Writer, progress func(int64)) (c Copied, err error) {
+	h, err := a.open(ctx, name, "r")
+	if err != nil {
+		return Copied{}, err
+	}
+	defer func() { err = errors.Join(err, h.close(ctx)) }()
+	sum := sha256.New()
+	for {
+		data, err := h.read(ctx)
+		if err != nil {
+			return Copied{}, err
+		}
+		if len(data) == 0 {
+			c.SHA256 = hexOf(sum)
+			return c, nil
+		}
+		if _, err := dst.Write(data); err != nil {
+			return Copied{}, err
+		}
+		sum.Write(data)
+		c.Bytes += int64(len(data))
+		tell(progress, c.Bytes)
+	}
+}
+
+func tell(progress func(int64), n int64) {
+	if progress != nil {
+		progress(n)
+	}
+}
+
+func hexOf(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
