@@ -1,0 +1,204 @@
+package dhcp_test
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/kvmlab/kvmlab/dhcp"
+)
+
+// long are options of the site that make a reply as long as a case needs it.
+func long(sizes ...int) (options []dhcp.Option) {
+	for i, n := range sizes {
+		options = append(options, dhcp.Option{Code: uint8(224 + i), Value: bytes.Repeat([]byte{byte('a' + i)}, n)})
+	}
+	return options
+}
+
+// withSize is option 57.
+func withSize(n int) change { return with(57, byte(n>>8), byte(n)) }
+
+// optionCases are about which options a reply has, and how they are written.
+func optionCases() []conformanceCase {
+	return append(optionChoiceCases(), optionFormatCases()...)
+}
+
+func optionChoiceCases() []conformanceCase {
+	return []conformanceCase{
+		{
+			name: "options/server-id", rule: "54 in OFFER, ACK and NAK", rfc: "2131 table 3",
+			play: func(s *stage) {
+				for _, r := range []*reply{
+					s.offer(alice), s.lease(alice), s.must(s.ask(envelope{}, reboot(bob, ip("172.16.0.7"))), dhcp.Nak),
+				} {
+					s.value(r, 54, serverIP.AsSlice())
+				}
+			},
+		},
+		{
+			name: "options/nak", rule: "NAK has 53, 54, 56, 60, 61, 82 and nothing else", rfc: "2131 table 3, 6842 §3",
+			play: func(s *stage) {
+				r := s.ask(envelope{}, reboot(alice, ip("172.16.0.7"), asking(1, 3, 6, 15, 51, 58, 59), with(61, 1, 2, 3)))
+				s.only(s.must(r, dhcp.Nak), 53, 54, 56, 60, 61, 82)
+			},
+		},
+		{
+			name: "options/client-only", rule: "50, 55 and 57 never come back, even if they are asked for",
+			rfc: "2131 table 3",
+			play: func(s *stage) {
+				a := ip("192.168.1.50")
+				r := s.lease(alice, withSize(1400), asking(1, 50, 55, 57, 3), withAddress(50, a))
+				s.never(r, 50, 55, 57)
+			},
+		},
+		{
+			name: "options/order", rule: "53 first, End last, the options asked for in the order asked",
+			rfc: "2132 §9.8, 2131 §4.1",
+			play: func(s *stage) {
+				r := s.offer(alice, asking(1, 15, 6, 3))
+				codes := r.codes()
+				if codes[0] != 53 {
+					s.failf("first is option %d", codes[0])
+				}
+				asked := slices.DeleteFunc(codes, func(c uint8) bool { return !slices.Contains([]uint8{1, 15, 6, 3}, c) })
+				if !slices.Equal(asked, []uint8{1, 15, 6, 3}) {
+					s.failf("the options asked for came in the order %v", asked)
+				}
+			},
+		},
+		{
+			name: "options/once", rule: "an option asked for twice comes once", rfc: "2131 §4.1",
+			play: func(s *stage) {
+				codes := s.offer(alice, asking(15, 1, 15, 6, 1, 54, 51)).codes()
+				slices.Sort(codes)
+				if len(slices.Compact(slices.Clone(codes))) != len(codes) {
+					s.failf("options %v", codes)
+				}
+			},
+		},
+		{
+			name: "options/unknown", rule: "what is asked for and not configured is left out", rfc: "2131 §4.3.1",
+			play: func(s *stage) { s.never(s.offer(alice, asking(1, 200, 66, 12, 3)), 200, 66, 12) },
+		},
+		{
+			name: "options/client-id", rule: "61 comes back as it was sent, in OFFER, ACK and NAK", rfc: "6842 §3",
+			play: func(s *stage) {
+				id := []byte{0, 'p', 'c', 7}
+				s.value(s.offer(alice, with(61, id...)), 61, id)
+				s.value(s.lease(alice, with(61, id...)), 61, id)
+				s.value(s.must(s.ask(envelope{}, reboot(alice, ip("172.16.0.7"), with(61, id...))), dhcp.Nak), 61, id)
+			},
+		},
+		{
+			name: "options/no-client-id", rule: "61 is not invented", rfc: "6842 §3",
+			play: func(s *stage) { s.never(s.lease(alice, asking(1, 61)), 61) },
+		},
+		{
+			name: "options/times", rule: "51 in OFFER and ACK; 58 and 59 fit: T1 < T2 < lease", rfc: "2131 §4.4.5",
+			play: func(s *stage) {
+				for _, r := range []*reply{s.offer(alice), s.lease(alice)} {
+					t1, t2, lease := r.seconds(58), r.seconds(59), r.seconds(51)
+					if lease != 600 || t1 == 0 || t1 >= t2 || t2 >= lease {
+						s.failf("T1 %d, T2 %d, lease %d", t1, t2, lease)
+					}
+				}
+			},
+		},
+	}
+}
+
+func optionFormatCases() []conformanceCase {
+	return []conformanceCase{
+		{
+			name: "size/least", rule: "a reply has at least 300 octets", rfc: "1542 §2.1",
+			play: func(s *stage) {
+				for _, r := range []*reply{s.offer(alice), s.must(s.ask(envelope{}, reboot(bob, ip("172.16.0.7"))), dhcp.Nak)} {
+					if len(r.payload) < 300 {
+						s.failf("%v of %d octets", r.kind, len(r.payload))
+					}
+				}
+			},
+		},
+		{
+			name: "size/no-57", rule: "without 57 the IP packet has at most 576 octets", rfc: "2131 §2",
+			setup: setup{options: long(120, 120, 120, 120)},
+			play: func(s *stage) {
+				r := s.offer(alice, asking(1, 3, 224, 225, 226, 227))
+				if n := int(r.ip.Length); n > 576 {
+					s.failf("%d octets", n)
+				}
+				s.value(r, 1, []byte{255, 255, 255, 0})
+			},
+		},
+		{
+			name: "size/small-57", rule: "a 57 of less than 576 counts as 576", rfc: "2132 §9.10",
+			setup: setup{options: long(180)},
+			play: func(s *stage) {
+				r := s.offer(alice, withSize(320), asking(1, 224))
+				if n := int(r.ip.Length); n > 576 {
+					s.failf("%d octets", n)
+				}
+				s.value(r, 224, long(180)[0].Value)
+				if r.has(52) {
+					s.failf("overload, although it fits in 576 octets")
+				}
+			},
+		},
+		{
+			name: "size/large-57", rule: "a larger 57 is made use of", rfc: "2132 §9.10",
+			setup: setup{options: long(200, 200, 200)},
+			play: func(s *stage) {
+				r := s.offer(alice, withSize(1400), asking(1, 224, 225, 226))
+				for _, o := range long(200, 200, 200) {
+					s.value(r, o.Code, o.Value)
+				}
+				if n := int(r.ip.Length); n > 1400 {
+					s.failf("%d octets", n)
+				}
+			},
+		},
+		{
+			name: "size/overload", rule: "what does not fit goes to file, then to sname (52)", rfc: "2132 §9.3, 2131 §4.1",
+			setup: setup{options: long(200, 60, 100, 50)},
+			play: func(s *stage) {
+				r := s.offer(alice, asking(1, 224, 225, 226, 227))
+				for _, o := range long(200, 60, 100, 50) {
+					s.value(r, o.Code, o.Value)
+				}
+				if n := int(r.ip.Length); n > 576 {
+					s.failf("%d octets", n)
+				}
+				if r.inFile == 0 {
+					s.failf("nothing is in file")
+				}
+			},
+		},
+		{
+			name: "overload/read", rule: "52 in a request: file is read before sname", rfc: "2131 §4.1, 3396 §5",
+			play: func(s *stage) {
+				id := dhcp.Option{Code: 61, Value: []byte{0, 'a', 'b'}}
+				more := dhcp.Option{Code: 61, Value: []byte("cd")}
+				r := s.offer(alice, with(52, 3), func(m *message) {
+					m.file, m.sname = append(wireOptions(id), 255), append(wireOptions(more), 255)
+				})
+				s.value(r, 61, []byte{0, 'a', 'b', 'c', 'd'})
+			},
+		},
+		{
+			name: "long/read", rule: "an option that comes in parts is one option", rfc: "3396 §7",
+			play: func(s *stage) {
+				r := s.offer(alice, asking(1, 3), with(61, 0, 'p', 'c'), asking(15), with(61, '-', '1'))
+				s.value(r, 61, []byte("\x00pc-1"))
+				s.value(r, 15, []byte("aula.lan"))
+			},
+		},
+		{
+			name: "long/write", rule: "an option of over 255 octets is sent in parts", rfc: "3396 §5",
+			setup: setup{options: long(300)},
+			play: func(s *stage) {
+				r := s.offer(alice, withSize(1400), asking(1, 224))
+				s.value(r, 224, long(300)[0].Value)
+			},
+		},
+	}
+}
