@@ -43,6 +43,7 @@ func deliveryCases() []conformanceCase {
 		},
 		{
 			name: "delivery/nak", rule: "NAK without giaddr: broadcast, even with B clear", rfc: "2131 §4.1",
+			setup: setup{authoritative: true},
 			play: func(s *stage) {
 				s.to(s.must(s.ask(envelope{}, reboot(alice, ip("172.16.0.7"))), dhcp.Nak), broadcast, everyone, 68)
 			},
@@ -68,7 +69,7 @@ func deliveryCases() []conformanceCase {
 			},
 		},
 		{
-			name: "delivery/checksums", rule: "IP and UDP checksums are there and right", rfc: "1122 §4.1.3.4",
+			name: "delivery/checksums", rule: "IP and UDP checksums are complete in the frame, even where a card could do it", rfc: "1122 §4.1.3.4",
 			play: func(s *stage) {
 				r := s.lease(alice, withFlags(0x8000))
 				if r.sums != nil {
@@ -139,6 +140,7 @@ func headerCases() []conformanceCase {
 		},
 		{
 			name: "header/nak", rule: "NAK: ciaddr, yiaddr and siaddr are zero", rfc: "2131 table 3",
+			setup: setup{authoritative: true},
 			play: func(s *stage) {
 				r := s.must(s.ask(envelope{}, reboot(alice, ip("172.16.0.7"))), dhcp.Nak)
 				if r.ciaddr != nobody || r.yiaddr != nobody || r.siaddr != nobody {

@@ -135,4 +135,3 @@ func sharedCases() []conformanceCase {
 		},
 	}
 }
-

@@ -27,6 +27,7 @@ func optionChoiceCases() []conformanceCase {
 	return []conformanceCase{
 		{
 			name: "options/server-id", rule: "54 in OFFER, ACK and NAK", rfc: "2131 table 3",
+			setup: setup{authoritative: true},
 			play: func(s *stage) {
 				for _, r := range []*reply{
 					s.offer(alice), s.lease(alice), s.must(s.ask(envelope{}, reboot(bob, ip("172.16.0.7"))), dhcp.Nak),
@@ -37,6 +38,7 @@ func optionChoiceCases() []conformanceCase {
 		},
 		{
 			name: "options/nak", rule: "NAK has 53, 54, 56, 60, 61, 82 and nothing else", rfc: "2131 table 3, 6842 §3",
+			setup: setup{authoritative: true},
 			play: func(s *stage) {
 				r := s.ask(envelope{}, reboot(alice, ip("172.16.0.7"), asking(1, 3, 6, 15, 51, 58, 59), with(61, 1, 2, 3)))
 				s.only(s.must(r, dhcp.Nak), 53, 54, 56, 60, 61, 82)
@@ -82,6 +84,7 @@ func optionChoiceCases() []conformanceCase {
 		},
 		{
 			name: "options/client-id", rule: "61 comes back as it was sent, in OFFER, ACK and NAK", rfc: "6842 §3",
+			setup: setup{authoritative: true},
 			play: func(s *stage) {
 				id := []byte{0, 'p', 'c', 7}
 				s.value(s.offer(alice, with(61, id...)), 61, id)
@@ -111,6 +114,7 @@ func optionFormatCases() []conformanceCase {
 	return []conformanceCase{
 		{
 			name: "size/least", rule: "a reply has at least 300 octets", rfc: "1542 §2.1",
+			setup: setup{authoritative: true},
 			play: func(s *stage) {
 				for _, r := range []*reply{s.offer(alice), s.must(s.ask(envelope{}, reboot(bob, ip("172.16.0.7"))), dhcp.Nak)} {
 					if len(r.payload) < 300 {

@@ -72,6 +72,13 @@ func TestConformanceOthers(t *testing.T) {
 			})
 		}
 	})
+	for i, c := range cases {
+		for j, v := range results[i] {
+			if v.mark == "?" {
+				t.Errorf("%s on server %d: %s", c.name, j, v.why)
+			}
+		}
+	}
 	table := conformanceTable(cases, servers, results)
 	page, err := os.ReadFile(tableFile)
 	if err != nil {

@@ -1,6 +1,9 @@
 package dhcp
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // header holds the fixed fields of a reply that are not zero.
 type header struct {
@@ -16,7 +19,7 @@ type header struct {
 // relay agent information goes last and stays in the options field (RFC 3046 section 2.1). What does not fit goes
 // to file, then to sname (option 52); what still does not fit is left out, and counted in omitted.
 func encodeReply(dst []byte, h *header, options []Option, limit int) (reply []byte, omitted int) {
-	dst = appendHeader(dst, h)
+	dst = appendHeader(slices.Grow(dst, limit), h)
 	need := 1 // End
 	for _, o := range options {
 		need += sizeOnWire(o)
@@ -73,7 +76,7 @@ const overloadSize = 3
 
 // fields are the three places for options of a reply that is overloaded.
 type fields struct {
-	options     []byte // the whole message so far
+	options     []byte // the whole message so far; it is not moved, because the others are parts of it
 	file, sname []byte
 	limit       int // of options
 }
@@ -131,8 +134,10 @@ func appendOverloaded(dst []byte, options []Option, limit int) (reply []byte, om
 			last, omitted = nil, 1 // it cannot be copied in full (RFC 3046 section 2.2)
 		}
 	}
-	var file, sname [128]byte
-	f := fields{options: dst, file: file[:0:128], sname: sname[:0:64], limit: limit - overloadSize - 1}
+	f := fields{
+		options: dst, file: dst[fileAt:fileAt:headerSize], sname: dst[snameAt:snameAt:fileAt],
+		limit: limit - overloadSize - 1,
+	}
 	for _, o := range last {
 		f.limit -= sizeOnWire(o)
 	}
@@ -145,11 +150,11 @@ func appendOverloaded(dst []byte, options []Option, limit int) (reply []byte, om
 	overload := byte(0)
 	if len(f.file) > 0 {
 		overload |= 1
-		copy(dst[fileAt:headerSize], append(f.file, OptEnd))
+		dst[fileAt+len(f.file)] = OptEnd
 	}
 	if len(f.sname) > 0 {
 		overload |= 2
-		copy(dst[snameAt:fileAt], append(f.sname, OptEnd))
+		dst[snameAt+len(f.sname)] = OptEnd
 	}
 	if overload != 0 {
 		dst = append(dst, OptOverload, 1, overload)

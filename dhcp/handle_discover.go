@@ -1,6 +1,7 @@
 package dhcp
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -72,17 +73,17 @@ func (x *exchange) mustProbe(b *binding) bool {
 }
 
 // Clear tells the table that a probe found nobody at an address.
-func (t *Table) Clear(now time.Time, a ip4) {
-	if b := t.byAddr[a]; b != nil {
+func (t *Table) Clear(now time.Time, a netip.Addr) {
+	if b := t.byAddr[toIP4(a)]; b != nil {
 		b.probing, b.probedAt = false, now.UnixNano()
 	}
 }
 
 // Conflict tells the table that a station answered the probe of an address. Unless it is the client to which the
 // address is to be offered, the address goes into quarantine.
-func (t *Table) Conflict(now time.Time, a ip4, who HWAddr) []Event {
+func (t *Table) Conflict(now time.Time, a netip.Addr, who HWAddr) []Event {
 	t.scratch.events, t.changed = t.scratch.events[:0], t.changed[:0]
-	b := t.byAddr[a]
+	b := t.byAddr[toIP4(a)]
 	if b == nil {
 		return nil
 	}
@@ -96,7 +97,7 @@ func (t *Table) Conflict(now time.Time, a ip4, who HWAddr) []Event {
 	}
 	t.quarantine(now.UnixNano(), b)
 	e := Event{
-		Time: now, Direction: Internal, Decision: DecisionNote, Reason: ReasonConflict, Address: a.addr(),
+		Time: now, Direction: Internal, Decision: DecisionNote, Reason: ReasonConflict, Address: a,
 		OtherMAC: who, Lease: t.cfg.Quarantine,
 	}
 	if b.sub.link >= 0 {

@@ -35,7 +35,7 @@ func otherServers() []otherServer {
 			prepare: prepareDnsmasq,
 		},
 		{
-			name: "ISC dhcpd", command: "dhcpd", version: []string{"--version"}, ready: "Server starting service",
+			name: "ISC dhcpd", command: "dhcpd", version: []string{"--version"}, ready: "Sending on   Socket/fallback",
 			prepare: prepareDhcpd,
 		},
 	}

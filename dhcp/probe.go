@@ -137,7 +137,7 @@ func (w *worker) answered(a ip4, who HWAddr) {
 		return
 	}
 	delete(s.probes, a)
-	events := s.table.Conflict(s.opts.Now(), a, who)
+	events := s.table.Conflict(s.opts.Now(), a.addr(), who)
 	w.evs = append(w.evs, events...)
 	s.pending.records = s.table.encode(s.pending.records)
 	w.resume(p)
@@ -184,7 +184,7 @@ func (w *worker) expire() (next time.Time) {
 		case p.link != w.index:
 		case !p.deadline.After(now):
 			delete(s.probes, a)
-			s.table.Clear(now, a)
+			s.table.Clear(now, a.addr())
 			w.resume(p)
 		case next.IsZero() || p.deadline.Before(next):
 			next = p.deadline

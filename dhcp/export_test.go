@@ -1,0 +1,64 @@
+package dhcp
+
+import "net/netip"
+
+// What the tests of package dhcp_test need to see of the inside.
+
+// Disk and DiskFile are what the lease store needs of a file system.
+type (
+	Disk     = disk
+	DiskFile = diskFile
+)
+
+// Directory is a real disk.
+func Directory(path string) Disk { return directory(path) }
+
+// OnDisk makes a server keep its leases on a disk that a test has made.
+func (o Options) OnDisk(d Disk) Options {
+	o.disk = d
+	return o
+}
+
+// JournalName is the name of a generation's file.
+var JournalName = journalName
+
+// EncodeReply is the codec's other half.
+func EncodeReply(dst []byte, xid uint32, chaddr HWAddr, yiaddr netip.Addr, options []Option, limit int) ([]byte, int) {
+	return encodeReply(dst, &header{xid: xid, chaddr: chaddr, yiaddr: toIP4(yiaddr)}, options, limit)
+}
+
+// Journal writes a table's durable part as a whole journal.
+func (t *Table) Journal() []byte {
+	b := t.snapshot()
+	appendFileHeader(b[:0], 1)
+	(&store{}).stamp(b[fileHeaderSize:])
+	return b
+}
+
+// Changes are the records of what the last call of Handle changed.
+func (t *Table) Changes() []byte { return t.encode(nil) }
+
+// Stamp gives records that were appended to a journal their sequences, the first one after last.
+func Stamp(records []byte, last uint64) (next uint64) {
+	s := store{seq: last}
+	s.stamp(records)
+	return s.seq
+}
+
+// EmptyJournal is a journal without records.
+func EmptyJournal() []byte { return appendFileHeader(nil, 1) }
+
+// Load takes a journal's records into the table, and tells where its good part ends and whether there is a rest.
+func (t *Table) Load(journal []byte) (end int, last uint64, rest bool) {
+	if _, err := parseFileHeader(journal); err != nil {
+		return 0, 0, true
+	}
+	return scanJournal(journal, t.restore)
+}
+
+// Records counts the records of a journal.
+func Records(journal []byte) (n int) {
+	scanJournal(journal, func(record) { n++ })
+	return n
+}
+
