@@ -43,7 +43,7 @@ func dropCases() []conformanceCase {
 		dropped("ack", "ACK, a type that servers send", "2131 §4.3", dhcp.ReasonNotRequest, ofType(5)),
 		dropped("nak", "NAK, a type that servers send", "2131 §4.3", dhcp.ReasonNotRequest, ofType(6)),
 		dropped("unknown-type", "a message type that nobody knows", "2132 §9.6", dhcp.ReasonNotRequest, ofType(99)),
-		dropped("hops", "over 16 hops", "1542 §4.1.1", dhcp.ReasonTooManyHops, throughRelay(relayIP),
+		dropped("hops", "over 16 hops, as relays must", "1542 §4.1.1", dhcp.ReasonTooManyHops, throughRelay(relayIP),
 			func(m *message) { m.hops = 17 }),
 		{
 			name: "drop/zero-length", rule: "a datagram without a payload: ignored", rfc: "2131 §2",

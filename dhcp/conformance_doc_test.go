@@ -66,7 +66,7 @@ func TestConformanceOthers(t *testing.T) {
 				results[i][0] = verdictOf(c.on(t, kvmlab{}, 5*time.Second))
 				var wg sync.WaitGroup
 				for j, o := range servers {
-					wg.Go(func() { results[i][1+j] = verdictOf(c.on(t, o, 2*time.Second)) })
+					wg.Go(func() { results[i][1+j] = verdictOf(c.on(t, o, 5*time.Second)) })
 				}
 				wg.Wait()
 			})

@@ -176,7 +176,7 @@ func prepareKea(dir string, set setup) (args, env []string, err error) {
 	behind := func(id int, net string) object {
 		return object{
 			"id": id, "subnet": net + "0/24", "pools": []object{{"pool": net + "100 - " + net + "200"}},
-			"option-data": []object{data(3, ip(net + "100").AsSlice())},
+			"option-data": []object{data(3, ip(net+"100").AsSlice())},
 		}
 	}
 	text, err := json.Marshal(object{"Dhcp4": object{
@@ -211,7 +211,7 @@ func prepareDhcpd(dir string, set setup) (args, env []string, err error) {
 	if !set.authoritative {
 		b.WriteString("not ")
 	}
-	fmt.Fprintf(&b, "authoritative;\nping-check %t;\ndefault-lease-time %d;\n", set.probe, lease)
+	fmt.Fprintf(&b, "authoritative;\nping-check %t;\ndhcp-cache-threshold 0;\ndefault-lease-time %d;\n", set.probe, lease)
 	low, high := lease, lease
 	if set.minimum > 0 {
 		low, high = int(set.minimum/time.Second), int(set.maximum/time.Second)

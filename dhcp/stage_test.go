@@ -118,7 +118,16 @@ func (s *stage) ask(e envelope, m *message) *reply {
 
 // await returns the reply to a message, and checks what holds for every reply.
 func (s *stage) await(m *message) *reply {
-	timeout := time.After(s.patience)
+	r := s.within(s.patience, m)
+	if r == nil {
+		s.failf("no answer to %v%s", m.kind(), s.told())
+	}
+	return r
+}
+
+// within is await with a time of its own, after which the reply is nil.
+func (s *stage) within(d time.Duration, m *message) *reply {
+	timeout := time.After(d)
 	for {
 		select {
 		case f := <-s.heard:
@@ -129,7 +138,7 @@ func (s *stage) await(m *message) *reply {
 			s.sound(r, m)
 			return r
 		case <-timeout:
-			s.failf("no answer to %v%s", m.kind(), s.told())
+			return nil
 		}
 	}
 }

@@ -86,14 +86,18 @@ func with(code uint8, value ...byte) change {
 
 func withAddress(code uint8, a netip.Addr) change { return with(code, a.AsSlice()...) }
 
-func withSeconds(code uint8, s uint32) change { return with(code, binary.BigEndian.AppendUint32(nil, s)...) }
+func withSeconds(code uint8, s uint32) change {
+	return with(code, binary.BigEndian.AppendUint32(nil, s)...)
+}
 
 func withFlags(flags uint16) change { return func(m *message) { m.flags = flags } }
 
 func withCIAddr(a netip.Addr) change { return func(m *message) { m.ciaddr = a } }
 
 // throughRelay is what a relay adds.
-func throughRelay(giaddr netip.Addr) change { return func(m *message) { m.giaddr = giaddr; m.hops = 1 } }
+func throughRelay(giaddr netip.Addr) change {
+	return func(m *message) { m.giaddr = giaddr; m.hops = 1 }
+}
 
 // asking is a parameter request list.
 func asking(codes ...byte) change { return with(55, codes...) }
