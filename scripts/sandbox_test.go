@@ -33,11 +33,12 @@ type sandbox struct {
 	out  bytes.Buffer // what it wrote to stdout and stderr
 }
 
-// command prepares scripts/sandbox with the arguments. Whatever happens to the test, nothing survives it.
+// command prepares scripts/sandbox with the arguments. Whatever happens to the test, nothing survives it. It handles
+// signals as usual even if the test was started where they are ignored (nohup, a background job).
 func command(t *testing.T, args ...string) *sandbox {
 	t.Helper()
 	nstest.RequireRoot(t)
-	s := &sandbox{mark: fmt.Sprintf("kl%08x", rand.Uint32()), Cmd: exec.Command("./sandbox", args...)}
+	s := &sandbox{mark: fmt.Sprintf("kl%08x", rand.Uint32()), Cmd: exec.Command("env", append([]string{"--default-signal", "./sandbox"}, args...)...)}
 	s.Stdout, s.Stderr = &s.out, &s.out
 	s.Env = append(os.Environ(), "MARK="+s.mark)
 	s.WaitDelay = patience

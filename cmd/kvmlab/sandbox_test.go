@@ -150,7 +150,7 @@ func (s *sandbox) footprint() string {
 		ls -A /run/netns 2>/dev/null; grep -c ' nsfs ' /proc/mounts
 		find /run/kvmlab /var/lib/kvmlab/labs /sys/class/net -mindepth 1 2>/dev/null | sort
 		find /run/libvirt/qemu /var/lib/libvirt/qemu -name '*kvmlab*' -o -name '*three-taps*' | sort
-		ps -e -o args= | grep -v -e '^ps ' -e '^sort' -e '^sh -c' -e '^find ' -e '^grep ' | sort`)
+		ps -e -o args= | grep -v -e '^\[' -e '^ps ' -e '^sort' -e '^sh -c' -e '^find ' -e '^grep ' | sort`)
 }
 
 // statusOf decodes `kvmlab status -o json` of one lab.

@@ -209,14 +209,14 @@ const (
 	NoSuchBridge        Code = "KL519" // the lab has no bridge of that name
 )
 
-// Seeing the wire (KL510–KL519).
+// Seeing the wire (KL520–KL529).
 const (
-	NoCaptureFile  Code = "KL510" // not a pcap or pcapng file of Ethernet frames
-	CaptureCut     Code = "KL511" // warning: the file ends in the middle of a packet
-	BadFilter      Code = "KL512" // --filter does not compile
-	FramesDropped  Code = "KL513" // warning: the capture has gaps
-	NarrowTerminal Code = "KL514" // warning: no room for the ladder
-	BadAnswers     Code = "KL515" // --answers cannot be read
+	NoCaptureFile  Code = "KL520" // not a pcap or pcapng file of Ethernet frames
+	CaptureCut     Code = "KL521" // warning: the file ends in the middle of a packet
+	BadFilter      Code = "KL522" // --filter does not compile
+	FramesDropped  Code = "KL523" // warning: the capture has gaps
+	NarrowTerminal Code = "KL524" // warning: no room for the ladder
+	BadAnswers     Code = "KL525" // --answers cannot be read
 )
 
 // Lifecycle, supervisor and state (KL600–KL629).

@@ -1,6 +1,6 @@
 package diag
 
-// captureEntries are KL510–KL519: seeing the wire.
+// captureEntries are KL520–KL529: seeing the wire.
 var captureEntries = []Entry{
 	{
 		Code: NoCaptureFile, Exit: ExitUsage, Args: []string{"file", "found"},
