@@ -193,12 +193,24 @@ func TestFramesPastAndPresent(t *testing.T) {
 	}
 }
 
+// await returns when the supervisor has taken n frames.
+func (w *wired) await(n uint64) {
+	w.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if st, err := w.client.Status(w.Context()); err == nil && len(st.Links) == 1 && st.Links[0].Received >= n {
+			return
+		}
+	}
+	w.Fatalf("the supervisor never took %d frames", n)
+}
+
 // TestFramesSince: a time cuts the past.
 func TestFramesSince(t *testing.T) {
 	t.Parallel()
 	w := newWired(t)
 	w.supervise()
 	w.send(10, 100)
+	w.await(10) // a frame's time is that of its arrival, not of its sending
 	between := time.Now()
 	w.send(10, 100)
 	stream, err := w.client.Frames(t.Context(), between.Format(time.RFC3339Nano))
