@@ -18,6 +18,7 @@ type downOptions struct {
 	labs   []string
 	all    bool
 	dryRun bool
+	class  classFlags
 }
 
 // takenDown is what `kvmlab down -o json` says about one lab.
@@ -27,11 +28,12 @@ type takenDown struct {
 }
 
 func newDownCmd(a *app) *cobra.Command {
-	opts := &downOptions{app: a}
+	opts := &downOptions{app: a, class: classFlags{app: a}}
 	cmd := a.command("down [LAB...]", "down")
 	cmd.ValidArgsFunction = completeLabs(a)
 	cmd.Flags().BoolVar(&opts.all, "all", false, a.T("down.flag.all"))
 	cmd.Flags().BoolVar(&opts.dryRun, "dry-run", false, a.T("down.flag.dry-run"))
+	opts.class.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts.labs = args
 		return opts.run(cmd.Context())
@@ -40,7 +42,7 @@ func newDownCmd(a *app) *cobra.Command {
 }
 
 func (o *downOptions) run(ctx context.Context) (err error) {
-	if o.all && len(o.labs) > 0 {
+	if (o.all || o.class.asked()) && len(o.labs) > 0 || o.all && o.class.asked() {
 		return diag.New(diag.Usage, diag.Args{"message": o.app.T("down.all-and-names"), "command": "kvmlab down"})
 	}
 	h, err := openHost(ctx, o.app, hostOptions{})
@@ -52,21 +54,11 @@ func (o *downOptions) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	var (
-		all    []error
-		report struct {
-			Labs []takenDown `json:"labs"`
-		}
-	)
-	for _, name := range names {
-		if ctx.Err() != nil {
-			all = append(all, ctx.Err())
-			break
-		}
-		done, err := o.takeDown(ctx, h, name)
-		all = append(all, err)
-		report.Labs = append(report.Labs, done)
+	var report struct {
+		Labs []takenDown `json:"labs"`
 	}
+	labs, all := o.takeAllDown(ctx, h, names)
+	report.Labs = labs
 	if o.app.wantsJSON() && !o.dryRun {
 		all = append(all, o.app.printJSON(report))
 	}
@@ -81,6 +73,8 @@ func (o *downOptions) chosen(ctx context.Context, h *host) ([]string, error) {
 		return nil, err
 	}
 	switch {
+	case o.class.asked():
+		return o.class.present(known)
 	case len(o.labs) > 0:
 		for _, name := range o.labs {
 			if !slices.Contains(known, name) {

@@ -30,6 +30,7 @@ type host struct {
 
 	net  *netsetup.Handle
 	virt *vm.Conn
+	cfg  engine.Config
 }
 
 // openHost opens the kernel and libvirt for a command that needs both, and root.
@@ -53,7 +54,7 @@ func openHost(ctx context.Context, a *app, opts hostOptions) (_ *host, err error
 		spawn = func(files state.Lab) engine.Supervisor { return superviseProcess(a, files) }
 	}
 	platform := &platformProbe{app: a, virt: h.virt, want: opts.accel}
-	h.Engine = engine.New(engine.Config{
+	h.cfg = engine.Config{
 		Dirs:        a.dirs,
 		Network:     h.net,
 		Namespaces:  labNamespaces{},
@@ -67,8 +68,16 @@ func openHost(ctx context.Context, a *app, opts hostOptions) (_ *host, err error
 		Sink:        opts.sink,
 		AfterRecord: func(state.Record) { after() },
 		Passed:      func(string) { after() },
-	})
+	}
+	h.Engine = engine.New(h.cfg)
 	return h, nil
+}
+
+// with is the same host with an engine of its own for one of several labs, whose changes sink sees.
+func (h *host) with(sink func(engine.Event)) *engine.Engine {
+	cfg := h.cfg
+	cfg.Sink = sink
+	return engine.New(cfg)
 }
 
 // Close releases the connections.

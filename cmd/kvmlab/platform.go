@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/engine"
@@ -39,11 +40,27 @@ type platformProbe struct {
 	app  *app
 	virt *vm.Conn
 	want accelChoice
+
+	mu    sync.Mutex
+	found *engine.Platform // once it is known
 }
 
 // probe boots the micro image under KVM to see whether it works, unless an earlier run already has (see
 // vm.ProbeAccel), and tells the user when guests will not run as fast as they could.
 func (p *platformProbe) probe(ctx context.Context) (engine.Platform, error) {
+	p.mu.Lock() // the labs of a class ask at the same time
+	defer p.mu.Unlock()
+	if p.found != nil {
+		return *p.found, nil
+	}
+	found, err := p.look(ctx)
+	if err == nil {
+		p.found = &found
+	}
+	return found, err
+}
+
+func (p *platformProbe) look(ctx context.Context) (engine.Platform, error) {
 	info, err := p.virt.Host(ctx)
 	if err != nil {
 		return engine.Platform{}, err

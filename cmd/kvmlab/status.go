@@ -16,16 +16,30 @@ import (
 func newStatusCmd(a *app) *cobra.Command {
 	cmd := a.command("status [LAB...]", "status")
 	cmd.ValidArgsFunction = completeLabs(a)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runStatus(cmd.Context(), a, args) }
+	class := &classFlags{app: a}
+	class.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if class.asked() && len(args) > 0 {
+			return a.usageError(cmd, "down.all-and-names")
+		}
+		return runStatus(cmd.Context(), a, args, class)
+	}
 	return cmd
 }
 
-func runStatus(ctx context.Context, a *app, names []string) (err error) {
+func runStatus(ctx context.Context, a *app, names []string, class *classFlags) (err error) {
+	var students []student
+	if class.asked() {
+		if students, err = class.students(); err != nil {
+			return err
+		}
+	}
 	h, err := openHost(ctx, a, hostOptions{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	h.atAGlance()
 	known, err := h.Labs(ctx)
 	if err != nil {
 		return err
@@ -35,7 +49,12 @@ func runStatus(ctx context.Context, a *app, names []string) (err error) {
 			return noSuchLab(name, known)
 		}
 	}
-	if len(names) == 0 {
+	switch {
+	case len(students) > 0: // also those who have no lab
+		for _, s := range students {
+			names = append(names, s.Lab)
+		}
+	case len(names) == 0:
 		names = known
 	}
 	var report struct {
@@ -50,6 +69,9 @@ func runStatus(ctx context.Context, a *app, names []string) (err error) {
 	}
 	if a.wantsJSON() {
 		return a.printJSON(report)
+	}
+	if len(students) > 0 {
+		return writeClassStatus(a, students, report.Labs)
 	}
 	if len(report.Labs) == 0 {
 		a.say("status.none")

@@ -34,6 +34,11 @@ type upOptions struct {
 	explain bool
 	accel   accelChoice
 	isolate bool // --isolate
+
+	class      classFlags
+	force      bool   // --force: do not ask whether the class fits
+	individual bool   // --individual
+	classKey   string // --class-key
 }
 
 func newUpCmd(a *app) *cobra.Command {
@@ -44,9 +49,17 @@ func newUpCmd(a *app) *cobra.Command {
 	opts.addFlags(cmd)
 	cmd.Flags().BoolVar(&opts.noWait, "no-wait", false, a.T("up.flag.no-wait"))
 	cmd.Flags().BoolVar(&opts.dryRun, "dry-run", false, a.T("up.flag.dry-run"))
+	opts.addClassFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts.setArgs(args)
-		if opts.dryRun {
+		switch {
+		case opts.individual && (opts.classKey == "" || !opts.class.asked()):
+			return a.usageError(cmd, "class.no-key")
+		case opts.class.asked() && opts.dryRun:
+			return opts.runClassPlan(cmd.Context())
+		case opts.class.asked():
+			return opts.runClass(cmd.Context())
+		case opts.dryRun:
 			return opts.runPlan(cmd.Context())
 		}
 		return opts.run(cmd.Context())
@@ -62,6 +75,16 @@ func (o *upOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&o.wait, "wait", 60*time.Second, t("up.flag.wait"))
 	cmd.Flags().BoolVar(&o.explain, "explain", false, t("up.flag.explain"))
 	cmd.Flags().Var(newChoice(&o.accel, accelAuto, accelKVM, accelTCG), "accel", t("up.flag.accel"))
+}
+
+// addClassFlags adds the flags of `up` for a whole class.
+func (o *upOptions) addClassFlags(cmd *cobra.Command) {
+	t := o.app.T
+	o.class.app = o.app
+	o.class.add(cmd)
+	cmd.Flags().BoolVar(&o.force, "force", false, t("class.flag.force"))
+	cmd.Flags().BoolVar(&o.individual, "individual", false, t("class.flag.individual"))
+	cmd.Flags().StringVar(&o.classKey, "class-key", "", t("class.flag.class-key"))
 }
 
 func (o *upOptions) setArgs(args []string) {

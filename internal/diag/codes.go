@@ -237,5 +237,11 @@ const (
 	NoLabs             Code = "KL613" // no lab is up
 	StateWrite         Code = "KL614" // the state could not be written
 	SupervisorSilent   Code = "KL615" // it does not answer
+	ClassFile          Code = "KL620" // a class file that cannot be read as one
+	ClassHeader        Code = "KL621" // its header names no column name, or one that is not known
+	ClassName          Code = "KL622" // a student's name that makes no lab's name
+	ClassClash         Code = "KL623" // two students whose labs would have one name
+	ClassUnfit         Code = "KL624" // more labs than fit into memory
+	ClassIncomplete    Code = "KL625" // some labs of a class are not as they should be
 	LabDegraded        Code = "KL616" // warning: part of the lab is missing
 )

@@ -1,6 +1,6 @@
 package diag
 
-// lifecycleEntries are KL600–KL629: up, down, the supervisor and stored state.
+// lifecycleEntries are KL600–KL619: up, down, the supervisor and stored state.
 var lifecycleEntries = []Entry{
 	{
 		Code: LabBusy, Exit: ExitHost, Args: []string{"lab"},

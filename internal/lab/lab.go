@@ -265,6 +265,10 @@ func notNil[T any](s []T) []T {
 }
 
 // addrNumber is an IPv4 address as a number, for distances.
+func addrFrom(n uint32) netip.Addr {
+	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+}
+
 func addrNumber(a netip.Addr) uint32 {
 	b := a.As4()
 	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
