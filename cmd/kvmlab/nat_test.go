@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// oneGuest is a lab whose guest wants to go out.
-const oneGuest = `
+// natLab is a lab whose guest wants to go out.
+const natLab = `
 version: 1
 name: NAME
 isolation: ISOLATION
@@ -46,7 +46,7 @@ func TestNAT(t *testing.T) {
 	files := map[string]string{}
 	for _, l := range labs {
 		files[l.name] = s.writeFile(l.name+".yaml", strings.NewReplacer(
-			"NAME", l.name, "ISOLATION", l.isolation, "INTERNET", l.internet).Replace(oneGuest))
+			"NAME", l.name, "ISOLATION", l.isolation, "INTERNET", l.internet).Replace(natLab))
 	}
 	before, rules := s.footprint(), s.run("nft", "list", "ruleset")
 	s.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
