@@ -11,7 +11,8 @@ import (
 // newDHCPCmd holds what is about DHCP itself.
 func newDHCPCmd(a *app) *cobra.Command {
 	cmd := a.parent(a.command("dhcp", "dhcp"))
-	cmd.AddCommand(newDHCPServeCmd(a), newDHCPProbeCmd(a))
+	cmd.AddCommand(newDHCPServeCmd(a), newDHCPProbeCmd(a), newDHCPFaultCmd(a), newDHCPSwitchCmd(a, false),
+		newDHCPSwitchCmd(a, true))
 	return cmd
 }
 

@@ -43,6 +43,9 @@ type dhcpState struct {
 	Enabled bool   `json:"enabled"`           // the lab file asks for it
 	Serving bool   `json:"serving"`           // the embedded server answers now
 	Silence string `json:"silence,omitempty"` // why it does not
+	Off     bool   `json:"off"`               // it was handed over with `kvmlab dhcp off`
+	// Faults are the teaching faults that are set.
+	Faults []lab.Fault `json:"faults"`
 }
 
 type guestState struct {
@@ -139,7 +142,9 @@ func bridgeStates(seen *engine.Status, sv supervisor.Status) []bridgeState {
 		b.Up = slices.ContainsFunc(seen.Links, func(l netsetup.Link) bool { return l.Name == bridge.Name && l.Up })
 		for _, served := range sv.Bridges {
 			if served.Name == bridge.Name {
-				b.DHCP.Serving, b.DHCP.Silence = served.Serving, served.Silence
+				b.DHCP = dhcpState{
+					Enabled: true, Serving: served.Serving, Silence: served.Silence, Off: served.Off, Faults: served.Faults,
+				}
 			}
 		}
 		out = append(out, b)

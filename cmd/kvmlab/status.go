@@ -103,6 +103,9 @@ func writeStatus(a *app, st labState, apart bool) error {
 	}
 	for _, b := range st.Bridges {
 		fmt.Fprintln(&out, "  "+bridgeLine(a, b, st.Supervisor.Running))
+		if len(b.DHCP.Faults) > 0 {
+			fmt.Fprintln(&out, "    "+style.Warn(a.T("status.faults", "faults", faultList(b.DHCP.Faults))))
+		}
 	}
 	if len(st.Guests) > 0 {
 		out.WriteByte('\n')
@@ -130,6 +133,8 @@ func bridgeLine(a *app, b bridgeState, supervised bool) string {
 	case !b.DHCP.Enabled:
 	case !supervised:
 		id = "status.bridge.dead"
+	case b.DHCP.Off:
+		id = "status.bridge.handed-over"
 	case b.DHCP.Serving:
 		id = "status.bridge.serving"
 	default:

@@ -33,6 +33,7 @@ const (
 	consoleName          = "console"
 	serveLeasesName      = "dhcp-serve"
 	capturesName         = "captures"
+	dhcpOrdersName       = "dhcp.json"
 )
 
 // dirMode lets others pass through: QEMU runs as a user of its own and reads images and disks below here.
@@ -156,6 +157,9 @@ func (l Lab) LeaseDir() string { return filepath.Join(l.dir, leasesName) }
 // CaptureDir is the folder of the rolling capture of the lab's wire.
 func (l Lab) CaptureDir() string { return filepath.Join(l.dir, capturesName) }
 
+// DHCPOrders keeps what `kvmlab dhcp off` and `fault` asked of the lab's DHCP server.
+func (l Lab) DHCPOrders() string { return filepath.Join(l.dir, dhcpOrdersName) }
+
 // ConsoleDir is the folder of the guests' console logs.
 func (l Lab) ConsoleDir() string { return filepath.Join(l.dir, consoleName) }
 
@@ -182,7 +186,9 @@ func (l Lab) Create() error {
 // lock and has seen that no object of the lab is left.
 func (l Lab) Remove() error {
 	var errs []error
-	for _, path := range []string{l.LeaseDir(), l.ConsoleDir(), l.CaptureDir(), l.SupervisorLog(), l.LabFile(), l.JournalFile()} {
+	for _, path := range []string{
+		l.LeaseDir(), l.DHCPOrders(), l.ConsoleDir(), l.CaptureDir(), l.SupervisorLog(), l.LabFile(), l.JournalFile(),
+	} {
 		errs = append(errs, os.RemoveAll(path))
 	}
 	errs = append(errs, removeEmpty(l.dir))

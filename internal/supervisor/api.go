@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/kvmlab/kvmlab/internal/lab"
 )
 
 // apiVersion is the version of the control socket's protocol: HTTP/1.1 on a UNIX socket, JSON bodies.
@@ -38,6 +40,9 @@ type BridgeStatus struct {
 	Name    string `json:"name"`
 	Serving bool   `json:"serving"`
 	Silence string `json:"silence,omitempty"` // why it does not
+	Off     bool   `json:"off"`               // it was handed over with `kvmlab dhcp off`
+	// Faults are the teaching faults that are set.
+	Faults []lab.Fault `json:"faults"`
 }
 
 // listen opens the control socket at path for root and the group that owns the socket's folder. A socket left
@@ -63,6 +68,7 @@ func (s *Supervisor) handler() http.Handler {
 	mux.HandleFunc("GET /v1/events", s.serveEvents)
 	mux.HandleFunc("GET /v1/frames", s.wiretap.serveFrames)
 	mux.HandleFunc("POST /v1/frames/end", s.wiretap.serveEnd)
+	mux.HandleFunc("POST /v1/dhcp", s.serveDHCP)
 	return mux
 }
 

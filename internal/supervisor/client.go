@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/kvmlab/kvmlab/internal/lab"
 )
@@ -60,6 +62,40 @@ func (c *Client) Status(ctx context.Context) (st Status, err error) {
 	}
 	if st.Version != apiVersion {
 		return Status{}, fmt.Errorf("the supervisor speaks version %d, this kvmlab speaks %d", st.Version, apiVersion)
+	}
+	return st, nil
+}
+
+// RefusedError is a request that the supervisor understood and did not carry out.
+type RefusedError struct {
+	Status  int // HTTP
+	Problem string
+}
+
+// Error says why.
+func (e *RefusedError) Error() string { return "the supervisor refuses: " + e.Problem }
+
+// OrderDHCP asks something of the DHCP server on a bridge and returns how the bridge is then.
+func (c *Client) OrderDHCP(ctx context.Context, order DHCPOrder) (st BridgeStatus, err error) {
+	body, err := json.Marshal(order)
+	if err != nil {
+		return st, fmt.Errorf("ask supervisor: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://supervisor/v1/dhcp", bytes.NewReader(body))
+	if err != nil {
+		return st, fmt.Errorf("ask supervisor: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return st, fmt.Errorf("ask supervisor: %w", err)
+	}
+	defer func() { err = errors.Join(err, resp.Body.Close()) }()
+	if resp.StatusCode != http.StatusOK {
+		why, _ := io.ReadAll(io.LimitReader(resp.Body, 4096)) // the status alone says enough
+		return st, &RefusedError{Status: resp.StatusCode, Problem: strings.TrimSpace(string(why))}
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&st); err != nil {
+		return st, fmt.Errorf("read supervisor status: %w", err)
 	}
 	return st, nil
 }

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,16 +24,30 @@ type Wire interface {
 // silence remembers on which bridges the DHCP server must not answer, and why.
 type silence struct {
 	mu      sync.RWMutex
-	reasons map[string]string
+	reasons map[string]string // a foreign port
+	ordered map[string]string // somebody asked for it; goes before
 }
 
-func newSilence() *silence { return &silence{reasons: map[string]string{}} }
+func newSilence() *silence {
+	return &silence{reasons: map[string]string{}, ordered: map[string]string{}}
+}
 
 // why returns the reason for silence on a bridge, "" when it is served.
 func (s *silence) why(bridge string) string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.reasons[bridge]
+	return cmp.Or(s.ordered[bridge], s.reasons[bridge])
+}
+
+// order is set for what people ask for, which foreign ports that come and go leave alone.
+func (s *silence) order(bridge, why string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ordered[bridge] == why {
+		return false
+	}
+	s.ordered[bridge] = why
+	return true
 }
 
 // set stores the reason ("" to serve again) and reports whether that changed anything.
@@ -97,7 +112,7 @@ func (s *Supervisor) checkPorts(ctx context.Context) error {
 				strings.Join(foreign, ", "), bridge.Name)
 		}
 		if s.silence.set(bridge.Name, why) {
-			s.tellSilence(bridge.Name, why)
+			s.tellSilence(bridge.Name, s.silence.why(bridge.Name)) // it may be off besides
 		}
 	}
 	return nil

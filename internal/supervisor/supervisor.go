@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,6 +53,9 @@ type Supervisor struct {
 	started time.Time
 	silence *silence
 	wiretap *recorder
+
+	ordersMu sync.Mutex // guards orders
+	orders   orders
 }
 
 // Run is a supervisor's life: it takes the lock, opens its servers and serves until ctx ends, which is a clean end
@@ -93,6 +97,9 @@ func (s *Supervisor) open(ctx context.Context) (net.Listener, error) {
 	}
 	cfg, served, err := dhcpConfig(s.lab)
 	if err != nil {
+		return nil, err
+	}
+	if cfg.Faults, err = s.loadOrders(); err != nil {
 		return nil, err
 	}
 	if served {
@@ -168,8 +175,7 @@ func (s *Supervisor) status() Status {
 		if bridge.DHCP == nil {
 			continue
 		}
-		why := s.silence.why(bridge.Name)
-		st.Bridges = append(st.Bridges, BridgeStatus{Name: bridge.Name, Serving: why == "", Silence: why})
+		st.Bridges = append(st.Bridges, s.bridgeStatus(bridge.Name))
 	}
 	st.Links = s.wiretap.status()
 	return st
