@@ -1,11 +1,14 @@
 package main
 
 import (
+	"io"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"github.com/kvmlab/kvmlab/dhcp"
 	"github.com/kvmlab/kvmlab/internal/cliui"
@@ -38,6 +41,17 @@ func eventLine(ev *dhcp.Event) string {
 		text = ev.Type.String() + ": " + text
 	}
 	return strings.Join(append(words, text), " ")
+}
+
+// discarded tells whether a stream is the null device (mem(4): character device 1, 3).
+func discarded(stream io.Writer) bool {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return false
+	}
+	var st unix.Stat_t
+	err := unix.Fstat(int(f.Fd()), &st)
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)
 }
 
 // changedFlags are the names of the flags that were given.

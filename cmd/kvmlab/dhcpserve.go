@@ -119,7 +119,11 @@ func (o *dhcpServeOptions) server() (*lab.Server, error) {
 func (o *dhcpServeOptions) serve(ctx context.Context, cfg dhcp.Config) error {
 	a := o.app
 	events := newDHCPEvents(a)
-	server, err := dhcp.Open(cfg, dhcp.Options{LeaseDir: o.leases, Events: events.ring.Add, Log: a.log})
+	opts := dhcp.Options{LeaseDir: o.leases, Events: events.ring.Add, Log: a.log}
+	if discarded(a.Out) {
+		opts.Events = nil // nobody reads them, so they need not be put into words
+	}
+	server, err := dhcp.Open(cfg, opts)
 	if err != nil {
 		return serveError(err, cfg, o.leases)
 	}

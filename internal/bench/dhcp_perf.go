@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+)
+
+// dropLimit is the share of lost exchanges up to which a rate counts as kept, in percent.
+const dropLimit = 1
+
+// perfResult is the greatest rate that perfdhcp could keep with a server.
+type perfResult struct {
+	rate  float64 // exchanges per second
+	drops float64 // percent, at that rate
+}
+
+// benchPerf searches that rate for every server, a step for each in turn.
+func benchPerf(ctx context.Context, o options, p plan, stands []*stand, results map[string]*figures) error {
+	if _, err := exec.LookPath("perfdhcp"); err != nil {
+		fmt.Fprintln(o.log, "perfdhcp (Debian package kea-admin) is not installed")
+		return nil
+	}
+	type search struct {
+		low, high, try float64
+	}
+	searches := map[string]*search{}
+	for _, s := range stands {
+		if s.name != "echo" { // which plays no relay's server
+			// A closed loop says about where the limit lies.
+			searches[s.name] = &search{try: 0.8 * results[s.name].many.rate.quantile(0.5)}
+		}
+	}
+	for trial := range p.perfTrials {
+		fmt.Fprintf(o.log, "perfdhcp: step %d of %d\n", trial+1, p.perfTrials)
+		for _, s := range inTurn(stands, trial) {
+			at := searches[s.name]
+			if at == nil || at.try < 1 {
+				continue
+			}
+			r, err := s.perf(ctx, at.try, p)
+			if err != nil {
+				return fmt.Errorf("perfdhcp against %s: %w", s.name, err)
+			}
+			// perfdhcp itself may not manage to send as fast as it was told to.
+			if r.drops <= dropLimit && r.rate > results[s.name].perf.rate {
+				results[s.name].perf = r
+			}
+			if r.drops <= dropLimit && r.rate > 0.95*at.try {
+				at.low = at.try
+			} else {
+				at.high = at.try
+			}
+			at.try = (at.low + at.high) / 2
+			if at.high == 0 {
+				at.try = 1.4 * at.low
+			}
+		}
+	}
+	return nil
+}
+
+var (
+	perfRate  = regexp.MustCompile(`Rate: ([0-9.e+]+) 4-way exchanges/second`)
+	perfDrops = regexp.MustCompile(`drops ratio: ([0-9.e+-]+) ?%`)
+)
+
+// perf runs perfdhcp once.
+func (s *stand) perf(ctx context.Context, rate float64, p plan) (r perfResult, err error) {
+	args := []string{
+		"netns", "exec", s.clients, "perfdhcp", "-4", "-l", "eth0", "-r", strconv.Itoa(int(rate)), "-R", strconv.Itoa(p.clients),
+		"-p", strconv.Itoa(p.perfPeriod), "-W", "500000", serverAddr,
+	}
+	out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput()
+	exit := new(exec.ExitError)
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 3) { // 3: not every exchange was completed
+		return r, fmt.Errorf("%w: %s", err, out)
+	}
+	found := perfRate.FindSubmatch(out)
+	drops := perfDrops.FindAllSubmatch(out, -1)
+	if found == nil || len(drops) == 0 {
+		return r, fmt.Errorf("its report is not understood: %s", out)
+	}
+	r.rate, err = strconv.ParseFloat(string(found[1]), 64)
+	for _, d := range drops { // of DISCOVER-OFFER and of REQUEST-ACK
+		ratio, parseErr := strconv.ParseFloat(string(d[1]), 64)
+		err = errors.Join(err, parseErr)
+		r.drops = max(r.drops, ratio)
+	}
+	return r, err
+}
