@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kvmlab/kvmlab/internal/cliui"
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/watch"
 )
 
 // explanation is what `kvmlab explain -o json` prints about one code.
@@ -20,12 +22,14 @@ type explanation struct {
 }
 
 func newExplainCmd(a *app) *cobra.Command {
-	cmd := a.command("explain [CODE]", "explain")
-	cmd.Args = a.maxArgs(1)
+	cmd := a.command("explain [CODE|TOPIC]", "explain")
 	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var codes []string
 		for _, entry := range diag.All() {
 			codes = append(codes, cobra.CompletionWithDesc(string(entry.Code), describe(entry).Summary))
+		}
+		for _, topic := range watch.Topics() {
+			codes = append(codes, topic.Name)
 		}
 		return codes, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -33,16 +37,42 @@ func newExplainCmd(a *app) *cobra.Command {
 		if len(args) == 0 {
 			return listCodes(a)
 		}
-		return explainCode(a, args[0])
+		return explainWords(a, args)
 	}
 	return cmd
 }
 
-func explainCode(a *app, topic string) error {
-	entry, ok := diag.Lookup(diag.Code(topic))
-	if !ok {
-		return diag.New(diag.UnknownTopic, diag.Args{"topic": topic})
+// topicExplanation is what `kvmlab explain -o json` prints about something of the wire.
+type topicExplanation struct {
+	Topic       string   `json:"topic"`
+	Words       []string `json:"words"` // other names
+	Explanation string   `json:"explanation"`
+}
+
+// explainWords explains a code or a topic; a topic may have several words.
+func explainWords(a *app, words []string) error {
+	asked := strings.Join(words, " ")
+	if entry, ok := diag.Lookup(diag.Code(asked)); ok {
+		return explainCode(a, entry)
 	}
+	topic, ok := watch.FindTopic(asked)
+	if !ok {
+		return diag.New(diag.UnknownTopic, diag.Args{"topic": asked})
+	}
+	e := describeTopic(a, topic)
+	if a.wantsJSON() {
+		return a.printJSON(e)
+	}
+	width, _ := a.Size()
+	a.Outf("%s\n\n%s\n", a.OutStyle().Bold(topic.Name), cliui.Wrap(e.Explanation, min(width, maxHelpWidth), ""))
+	return nil
+}
+
+func describeTopic(a *app, topic watch.Topic) topicExplanation {
+	return topicExplanation{Topic: topic.Name, Words: topic.Words, Explanation: a.T(topic.Message)}
+}
+
+func explainCode(a *app, entry diag.Entry) error {
 	e := describe(entry)
 	if a.wantsJSON() {
 		return a.printJSON(e)
@@ -63,7 +93,8 @@ func explainCode(a *app, topic string) error {
 
 func listCodes(a *app) error {
 	var list struct {
-		Codes []explanation `json:"codes"`
+		Codes  []explanation      `json:"codes"`
+		Topics []topicExplanation `json:"topics"`
 	}
 	table := cliui.NewTable(a.OutStyle(), a.T("explain.column-code"), a.T("explain.column-meaning"))
 	for _, entry := range diag.All() {
@@ -71,11 +102,20 @@ func listCodes(a *app) error {
 		list.Codes = append(list.Codes, e)
 		table.Row(string(e.Code), e.Summary)
 	}
+	var topics []string
+	for _, topic := range watch.Topics() {
+		list.Topics = append(list.Topics, describeTopic(a, topic))
+		topics = append(topics, topic.Name)
+	}
 	if a.wantsJSON() {
 		return a.printJSON(list)
 	}
-	_, err := table.WriteTo(a.Out)
-	return err
+	if _, err := table.WriteTo(a.Out); err != nil {
+		return err
+	}
+	width, _ := a.Size()
+	a.Outf("\n%s\n", cliui.Wrap(a.OutStyle().Bold(a.T("explain.topics"))+" "+strings.Join(topics, ", "), min(width, maxHelpWidth), ""))
+	return nil
 }
 
 // describe shows a code's texts with an ellipsis wherever an error would name something.

@@ -458,7 +458,7 @@ func TestRunInForeground(t *testing.T) {
 	st := s.statusOf("three-taps")
 	checkThreeGuests(t, st)
 	s.run("kill", "-TERM", strconv.Itoa(st.Supervisor.PID)) // the supervisor is in run's own process
-	for lines.Scan() { // the pipe must not fill
+	for lines.Scan() {                                      // the pipe must not fill
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("run after SIGTERM: %v", err)

@@ -52,6 +52,7 @@ func addCommands(a *app, root *cobra.Command) {
 		}},
 		{groupSee, "help.group-see", []*cobra.Command{
 			newWatchCmd(a),
+			newCaptureCmd(a),
 			newConsoleCmd(a),
 			newShellCmd(a),
 			newDHCPCmd(a),

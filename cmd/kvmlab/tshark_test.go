@@ -255,7 +255,7 @@ var optionFields = map[string][]string{
 	"55": {"dhcp.option.request_list_item"}, "56": {"dhcp.option.message"}, "57": {"dhcp.option.dhcp_max_message_size"},
 	"58": {"dhcp.option.renewal_time_value"}, "59": {"dhcp.option.rebinding_time_value"},
 	"60": {"dhcp.option.vendor_class_id"}, "61": {"dhcp.hw.mac_addr", "dhcp.client_id.iaid", "dhcp.client_id.uuid"},
-	"81": {"dhcp.fqdn.flags", "dhcp.fqdn.rcode1", "dhcp.fqdn.rcode2", "dhcp.fqdn.name"},
+	"81":  {"dhcp.fqdn.flags", "dhcp.fqdn.rcode1", "dhcp.fqdn.rcode2", "dhcp.fqdn.name"},
 	"119": {"dhcp.option.dhcp_dns_domain_search_list_fqdn"},
 }
 

@@ -112,7 +112,7 @@ func (o *watchOptions) show(ctx context.Context, title string, source frameSourc
 	case a.wantsJSON():
 		return eachRecord(next, func(r *watch.Record) error { return r.WriteJSON(a.Out) })
 	case a.ladderFits():
-		return runLadder(ctx, a, title, next, follower)
+		return runLadder(ctx, a, title, o.read == "", next, follower)
 	default:
 		return eachRecord(next, a.sentences())
 	}

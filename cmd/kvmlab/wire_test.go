@@ -280,4 +280,6 @@ func watchFile(tb testing.TB, file string, args ...string) string {
 }
 
 // timeText is a time as encoding/json writes it.
-func timeText(seconds, nanos int64) string { return time.Unix(seconds, nanos).UTC().Format(time.RFC3339Nano) }
+func timeText(seconds, nanos int64) string {
+	return time.Unix(seconds, nanos).UTC().Format(time.RFC3339Nano)
+}

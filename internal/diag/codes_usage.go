@@ -52,10 +52,11 @@ two never mix: a file called three-taps in the current directory is ./three-taps
 	{
 		Code: UnknownTopic, Exit: ExitUsage, Args: []string{"topic"},
 		Summary: `there is nothing to explain under {{quote .topic}}`,
-		Hint:    `give the code from an error message, for example: kvmlab explain KL041`,
+		Hint:    `kvmlab explain lists what there is; for example: kvmlab explain KL041, kvmlab explain option 54`,
 		Explanation: `
-kvmlab explain tells more about an error than fits under it. It wants the code
-between the square brackets of the message, in capitals or not.`,
+kvmlab explain tells more about an error than fits under it: it wants the code
+between the square brackets of the message, in capitals or not. It also explains
+what is seen on the wire: offer, ciaddr, option 54, renewing, raw socket.`,
 	},
 	{
 		Code: BadFlag, Exit: ExitUsage, Args: []string{"flag", "value", "allowed"},

@@ -3,6 +3,7 @@ package watch
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 
 	"github.com/kvmlab/kvmlab/netsetup/capture"
 )
@@ -36,7 +37,9 @@ const (
 )
 
 // Names knows the stations on a wire: those that it was told of, and those that give themselves away by what they send.
+// It may be used by several goroutines.
 type Names struct {
+	mu    sync.RWMutex // packets are read by one goroutine and drawn by another
 	named map[mac]string
 	taken map[string]bool
 	roles map[mac]Role
@@ -49,6 +52,8 @@ func NewNames() *Names {
 
 // Tell says what a station is called.
 func (n *Names) Tell(address capture.HardwareAddr, name string, role Role) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if m, ok := macOf(address); ok && name != "" && n.named[m] == "" {
 		n.name(m, name)
 		n.roles[m] = role
@@ -74,6 +79,8 @@ func (n *Names) Learn(p *capture.Packet) {
 	if !ok || sender.group() {
 		return
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	switch {
 	case p.DHCP.Op == 2 && sentByServer(p):
 		n.found(sender, Server, "server")
@@ -127,6 +134,8 @@ const (
 
 // Of names the station behind an address: its name, its MAC address, or broadcast or multicast.
 func (n *Names) Of(address capture.HardwareAddr) string {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
 	m, ok := macOf(address)
 	switch {
 	case !ok:
@@ -144,5 +153,7 @@ func (n *Names) Of(address capture.HardwareAddr) string {
 // Role is what the station behind an address was seen to be.
 func (n *Names) Role(address capture.HardwareAddr) Role {
 	m, _ := macOf(address)
+	n.mu.RLock()
+	defer n.mu.RUnlock()
 	return n.roles[m]
 }

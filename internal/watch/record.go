@@ -30,7 +30,8 @@ type Record struct {
 	Note     string    `json:"note"`               // one line in English
 
 	step   Step
-	client string // the client's name, in a DHCP message
+	client string      // the client's name, in a DHCP message
+	after  *ClientView // the client after the message
 }
 
 // Follower turns packets into records, one after the other.
@@ -57,6 +58,7 @@ func (f *Follower) Next(p *capture.Packet) *Record {
 	}
 	if p.DHCP != nil {
 		r.client = f.Names.Of(p.DHCP.CHAddr)
+		r.after = f.Tracker.view(p.DHCP.CHAddr)
 	}
 	r.Note = r.note()
 	return r

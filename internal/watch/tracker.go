@@ -69,6 +69,17 @@ func NewTracker() *Tracker {
 // Clients are the clients in the order in which they were first seen.
 func (t *Tracker) Clients() []*ClientView { return t.order }
 
+// view is a copy of what is known of a client now, nil for a stranger.
+func (t *Tracker) view(address capture.HardwareAddr) *ClientView {
+	m, _ := macOf(address)
+	c := t.clients[m]
+	if c == nil {
+		return nil
+	}
+	seen := *c
+	return &seen
+}
+
 // exchangesKept bounds memory: an exchange that is older than so many others is forgotten.
 const exchangesKept = 4096
 
@@ -105,7 +116,7 @@ func (c *ClientView) see(p *capture.Packet) Step {
 	d := p.DHCP
 	switch d.Type {
 	case capture.Discover:
-		c.State, c.requested, c.informing = Selecting, p.Time, false
+		c.State, c.requested, c.informing, c.Lease = Selecting, p.Time, false, nil // it begins anew
 		return Step{1, 4}
 	case capture.Offer:
 		return Step{2, 4}
