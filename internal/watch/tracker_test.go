@@ -228,4 +228,3 @@ func TestTopics(t *testing.T) {
 		}
 	}
 }
-
