@@ -55,7 +55,7 @@ func TestConformance(t *testing.T) {
 	for _, c := range allCases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if err := c.on(t, kvmlab{}, 5*time.Second); err != nil {
+			if err := c.on(t, kvmlab{}, patient); err != nil {
 				t.Error(err)
 			}
 		})

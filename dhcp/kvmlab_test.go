@@ -12,9 +12,17 @@ import (
 )
 
 // kvmlab is our own server, inside the test's process, or as a process of its own when it is to be killed.
-type kvmlab struct{}
+type kvmlab struct {
+	disk dhcp.Disk // in place of a directory of its own
+}
 
-func (kvmlab) start(tb testing.TB, w *wire, set setup) (running, error) {
+// patient is how long kvmlab may take for a reply.
+const patient = 5 * time.Second
+
+// start is the time at which tests without a clock of their own begin.
+var start = time.Unix(1_800_000_000, 0)
+
+func (v kvmlab) start(tb testing.TB, w *wire, set setup) (running, error) {
 	tb.Helper()
 	if set.process {
 		return startProcess(tb, w, set)
@@ -23,6 +31,9 @@ func (kvmlab) start(tb testing.TB, w *wire, set setup) (running, error) {
 	k.opts = dhcp.Options{
 		LeaseDir: tb.TempDir(), NetNS: w.servers.Path(), Events: k.events.Add,
 		Now: func() time.Time { return time.Now().Add(time.Duration(k.ahead.Load())) },
+	}
+	if v.disk != nil {
+		k.opts = k.opts.OnDisk(v.disk)
 	}
 	if err := k.open(); err != nil {
 		return nil, err

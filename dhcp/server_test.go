@@ -20,7 +20,7 @@ func newStage(t *testing.T, set setup) (*stage, *inProcess) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &stage{TB: t, wire: w, running: r, set: set, patience: 5 * time.Second}, r.(*inProcess)
+	return &stage{TB: t, wire: w, running: r, set: set, patience: patient}, r.(*inProcess)
 }
 
 // failing makes a failed check of a stage a failed test. It is to be deferred.

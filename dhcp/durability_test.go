@@ -1,0 +1,296 @@
+package dhcp_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
+
+	"github.com/kvmlab/kvmlab/dhcp"
+)
+
+// failingDisk is a real directory on which writing or syncing fails while an error is set: what a test cannot make a
+// real disk do when it wants. It counts syncs after a failed one, because none of them may be trusted.
+type failingDisk struct {
+	dhcp.Disk
+
+	mu          sync.Mutex
+	write, sync error
+	dirty       map[string]bool // files on which a sync has failed
+	trusted     []string        // synced again all the same
+}
+
+func (d *failingDisk) fail(write, sync error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.write, d.sync = write, sync
+}
+
+func (d *failingDisk) Create(name string) (dhcp.DiskFile, error) {
+	f, err := d.Disk.Create(name)
+	return &failingFile{f, d, fmt.Sprintf("%s %p", name, f)}, err
+}
+
+func (d *failingDisk) Open(name string) (dhcp.DiskFile, error) {
+	f, err := d.Disk.Open(name)
+	return &failingFile{f, d, fmt.Sprintf("%s %p", name, f)}, err
+}
+
+type failingFile struct {
+	dhcp.DiskFile
+
+	disk *failingDisk
+	name string
+}
+
+func (f *failingFile) WriteAt(b []byte, at int64) (int, error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if f.disk.write != nil {
+		return 0, f.disk.write
+	}
+	return f.DiskFile.WriteAt(b, at)
+}
+
+func (f *failingFile) Datasync() error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if f.disk.sync != nil {
+		f.disk.dirty[f.name] = true
+		return f.disk.sync
+	}
+	if f.disk.dirty[f.name] {
+		f.disk.trusted = append(f.disk.trusted, f.name)
+	}
+	return f.DiskFile.Datasync()
+}
+
+// TestDiskFails: while leases cannot be written or synced, no ACK leaves and an alarm tells why; when the disk works
+// again, the same REQUEST gets its ACK, and the lease is there after a restart.
+func TestDiskFails(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name        string
+		write, sync error
+	}{
+		{"ENOSPC", syscall.ENOSPC, nil},
+		{"EIO at write", syscall.EIO, nil},
+		{"EIO at fdatasync", nil, syscall.EIO},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			defer failing(t)
+			w := newWire(t, 0)
+			disk := &failingDisk{Disk: dhcp.Directory(t.TempDir()), dirty: map[string]bool{}}
+			s, k := stageOnDisk(t, w, disk)
+			before := s.lease(bob).yiaddr
+			o := s.offer(alice)
+
+			disk.fail(tt.write, tt.sync)
+			m := selecting(alice, o.yiaddr)
+			s.send(envelope{}, m)
+			s.reason(dhcp.ReasonStoreFailed)
+			held, _ := s.eventThat(func(e dhcp.Event) bool { return e.XID == m.xid && e.Reason == dhcp.ReasonNotDurable })
+			if held.Decision != dhcp.DecisionNotSent || held.Type != dhcp.Ack {
+				t.Errorf("event %+v", held)
+			}
+			s.canary(func(r *reply) {
+				if r.xid == m.xid {
+					t.Errorf("%v without a durable lease", r.kind)
+				}
+			})
+
+			disk.fail(nil, nil)
+			s.reason(dhcp.ReasonStoreBack)
+			s.sendFrame(envelope{from: alice}.frame(m.bytes()))
+			s.address(s.must(s.await(m), dhcp.Ack), o.yiaddr)
+			if len(disk.trusted) > 0 {
+				t.Errorf("synced again after a failed sync: %v", disk.trusted)
+			}
+			if err := errors.Join(k.stop(), k.open()); err != nil {
+				t.Fatal(err)
+			}
+			for who, a := range map[*net.HardwareAddr]netip.Addr{&alice: o.yiaddr, &bob: before} {
+				s.address(s.must(s.ask(envelope{}, reboot(*who, a)), dhcp.Ack), a)
+			}
+		})
+	}
+}
+
+// stageOnDisk is a stage whose server has a disk of the test's own.
+func stageOnDisk(t *testing.T, w *wire, disk dhcp.Disk) (*stage, *inProcess) {
+	t.Helper()
+	r, err := kvmlab{disk: disk}.start(t, w, setup{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &stage{TB: t, wire: w, running: r, patience: patient}, r.(*inProcess)
+}
+
+// TestDiskFull is the same on a real file system without space.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	defer failing(t)
+	w := newWire(t, 0)
+	dir := smallDisk(t)
+	s, k := stageOnDisk(t, w, dhcp.Directory(dir))
+	first := s.lease(bob).yiaddr
+
+	filler := filepath.Join(dir, "filler")
+	fill(t, filler)
+	var refused *message
+	for i := range 200 { // until what was preallocated is used up
+		m := newMessage(dhcp.Discover, net.HardwareAddr{2, 0, 0x5e, 2, 0, byte(i)}, with(61, bytes.Repeat([]byte{byte(i)}, 250)...),
+			with(61, bytes.Repeat([]byte{1}, 250)...), with(61, bytes.Repeat([]byte{1}, 250)...),
+			with(61, bytes.Repeat([]byte{1}, 250)...))
+		o := s.must(s.ask(envelope{}, m), dhcp.Offer)
+		r := selecting(m.chaddr, o.yiaddr, func(r *message) { r.options = append(r.options, m.options[1:]...) })
+		s.send(envelope{}, r)
+		e, _ := s.eventThat(func(e dhcp.Event) bool { return e.XID == r.xid && e.Direction == dhcp.Out })
+		if e.Reason == dhcp.ReasonNotDurable {
+			refused = r
+			break
+		}
+	}
+	if refused == nil {
+		t.Fatal("a full disk stopped nothing")
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	s.reason(dhcp.ReasonStoreBack)
+	s.sendFrame(envelope{from: refused.chaddr}.frame(refused.bytes()))
+	s.must(s.await(refused), dhcp.Ack)
+	if err := errors.Join(k.stop(), k.open()); err != nil {
+		t.Fatal(err)
+	}
+	s.address(s.must(s.ask(envelope{}, reboot(bob, first)), dhcp.Ack), first)
+}
+
+// smallDisk mounts a memory file system of 1 MiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Fatalf("mount a small file system: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	return dir
+}
+
+// fill writes until there is no space.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+}
+
+// TestTornJournal cuts a journal at every octet of its last records, and puts rubbish behind each cut, as a power cut
+// may: what comes before the torn record is loaded, nothing else is, and the server works on.
+func TestTornJournal(t *testing.T) {
+	t.Parallel()
+	cfg := setup{}.config()
+	var steps []int // the journal's length after each lease
+	journal, seq := dhcp.EmptyJournal(), uint64(0)
+	table, err := dhcp.NewTable(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		m := selecting(net.HardwareAddr{2, 0, 0x5e, 3, 0, byte(i)}, netip.AddrFrom4([4]byte{192, 168, 1, byte(20 + i)}))
+		var parsed dhcp.Message
+		if err := parsed.Parse(m.bytes()); err != nil {
+			t.Fatal(err)
+		}
+		dhcp.Handle(start, table, dhcp.Inbound{Src: nobody, Dst: everyone, Message: &parsed})
+		records := table.Changes()
+		seq = dhcp.Stamp(records, seq)
+		journal = append(journal, records...)
+		steps = append(steps, len(journal))
+	}
+	want := table.Leases(start)
+	for cut := steps[1]; cut <= len(journal); cut++ {
+		whole := 2
+		for whole < len(steps) && steps[whole] <= cut {
+			whole++
+		}
+		for name, tail := range map[string][]byte{
+			"nothing": nil, "zeros": make([]byte, 700), "rubbish": bytes.Repeat([]byte{0xa5}, 700),
+		} {
+			dir := t.TempDir()
+			torn := append(bytes.Clone(journal[:cut]), tail...)
+			if err := os.WriteFile(filepath.Join(dir, dhcp.JournalName(1)), torn, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, err := dhcp.ReadLeasesAt(dir, start)
+			if diff := cmp.Diff(want[:whole], got, cmpopts.EquateComparable(netip.Addr{}, dhcp.HWAddr{})); err != nil || diff != "" {
+				t.Fatalf("cut at %d, then %s: %v\n%s", cut, name, err, diff)
+			}
+			_ = os.RemoveAll(dir)
+		}
+	}
+}
+
+// TestWorksOnBehindATornRecord: new leases after a torn record survive the next restart.
+func TestWorksOnBehindATornRecord(t *testing.T) {
+	t.Parallel()
+	defer failing(t)
+	s, k := newStage(t, setup{})
+	a := s.lease(alice).yiaddr
+	b := s.lease(bob).yiaddr
+	if err := k.stop(); err != nil {
+		t.Fatal(err)
+	}
+	path := newestJournal(t, k.opts.LeaseDir)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := len(bytes.TrimRight(raw, "\x00"))
+	if err := os.WriteFile(path, append(raw[:end-5], make([]byte, 4096)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.open(); err != nil {
+		t.Fatal(err)
+	}
+	s.reason(dhcp.ReasonStoreDamaged)
+	s.silence(envelope{}, reboot(bob, b), dhcp.ReasonNoRecord)
+	s.address(s.lease(bob, withAddress(50, b)), b)
+	if err := errors.Join(k.stop(), k.open()); err != nil {
+		t.Fatal(err)
+	}
+	s.address(s.must(s.ask(envelope{}, reboot(alice, a)), dhcp.Ack), a)
+	s.address(s.must(s.ask(envelope{}, reboot(bob, b)), dhcp.Ack), b)
+}
+
+func newestJournal(t *testing.T, dir string) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "leases-*.journal"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no journal in %s: %v", dir, err)
+	}
+	return names[len(names)-1] // Glob sorts
+}
