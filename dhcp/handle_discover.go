@@ -139,8 +139,12 @@ func (x *exchange) wantsIPv6Only() bool {
 
 // ack binds an address and acknowledges it, for a REQUEST or for a DISCOVER with rapid commit.
 func (x *exchange) ack(b *binding, c *client, lease time.Duration, why Reason) Reply {
+	mark := ackMark{xid: x.m.XID, as: why, at: x.now}
+	if why == ReasonRetransmitted {
+		mark.as = b.acked.as
+	}
 	x.remember(c)
-	x.t.bind(x.now, b, c, lease, x.m.XID)
+	x.t.bind(x.now, b, c, lease, mark)
 	e := x.event(DecisionAck, why)
 	e.Address, e.Lease = b.addr.addr(), lease
 	x.emit(e)

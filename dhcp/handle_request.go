@@ -39,7 +39,7 @@ func (x *exchange) choseOther(server ip4) Reply {
 // selecting handles the answer to our offer.
 func (x *exchange) selecting(want ip4) Reply {
 	c, b := x.c, x.t.byAddr[want]
-	if c != nil && c.owns != nil && c.owns == b && b.live(x.now) && b.xid == x.m.XID {
+	if c != nil && c.owns != nil && c.owns == b && b.retransmitted(x.m.XID, ReasonSelecting, x.now) {
 		return x.again(b)
 	}
 	switch {
@@ -86,7 +86,7 @@ func (x *exchange) initReboot(want ip4) Reply {
 		return x.nak(ReasonNotServed, want, x.current())
 	case x.link.faults.nak():
 		return x.nak(ReasonFault, want, 0)
-	case owns && b.live(x.now) && b.xid == x.m.XID:
+	case owns && b.retransmitted(x.m.XID, ReasonInitReboot, x.now):
 		return x.again(b)
 	}
 	b = x.t.bindingAt(x.sub, want)
@@ -119,7 +119,7 @@ func (x *exchange) extend(own ip4) Reply {
 		return x.nak(ReasonNotServed, own, x.current())
 	case x.link.faults.nak():
 		return x.nak(ReasonFault, own, 0)
-	case b.live(x.now) && b.xid == x.m.XID:
+	case b.retransmitted(x.m.XID, why, x.now):
 		return x.again(b)
 	}
 	return x.ack(b, c, x.leaseTime(), why)

@@ -72,7 +72,7 @@ type binding struct {
 	owner *client // nil when nobody is known to have had it
 	start int64   // nanoseconds since 1970
 	end   int64   // of the lease or the quarantine, or when it was released
-	xid   uint32  // of the message that was last acknowledged
+	acked ackMark // the message that was last acknowledged
 
 	offeredTo *client
 	offerEnd  int64
@@ -82,6 +82,20 @@ type binding struct {
 
 	avail int64 // the heap's order
 	index int   // in the heap; -1 when not in it
+}
+
+// ackMark is what tells whether a message is the same that was acknowledged before.
+type ackMark struct {
+	xid uint32
+	as  Reason
+	at  int64 // nanoseconds since 1970
+}
+
+// retransmitted tells whether a message that would be acknowledged for a reason has been, and is only sent again. Some
+// clients keep one xid for all of a lease's life (ISC dhclient), so the xid is not enough: a message of the same kind
+// after half of the lease is the next renewal.
+func (b *binding) retransmitted(xid uint32, as Reason, now int64) bool {
+	return b != nil && b.live(now) && b.acked.xid == xid && b.acked.as == as && now-b.acked.at < (b.end-b.acked.at)/2
 }
 
 // NewTable makes a table without bindings. The configuration must be valid.
@@ -280,7 +294,7 @@ func (t *Table) withdraw(c *client) {
 
 // bind makes a durable lease of it. Another address that the client had is released, and the client that had this
 // one before is forgotten: it no longer has a claim.
-func (t *Table) bind(now int64, b *binding, c *client, lease time.Duration, xid uint32) {
+func (t *Table) bind(now int64, b *binding, c *client, lease time.Duration, mark ackMark) {
 	if old := c.owns; old != nil && old != b {
 		old.owner, old.state, old.end = nil, StateReleased, now
 		t.change(old)
@@ -293,7 +307,7 @@ func (t *Table) bind(now int64, b *binding, c *client, lease time.Duration, xid 
 		b.start = now
 	}
 	b.owner, c.owns = c, b
-	b.state, b.xid = StateBound, xid
+	b.state, b.acked = StateBound, mark
 	b.end = now + int64(lease)
 	if lease >= infinite*time.Second {
 		b.end = forever
