@@ -57,7 +57,9 @@ func modelConfig(probe bool) dhcp.Config {
 	}
 }
 
-func modelMAC(client int) net.HardwareAddr { return net.HardwareAddr{2, 0, 0x5e, 0, 0x55, byte(client)} }
+func modelMAC(client int) net.HardwareAddr {
+	return net.HardwareAddr{2, 0, 0x5e, 0, 0x55, byte(client)}
+}
 
 func newModel(t *rapid.T) *model {
 	m := &model{
