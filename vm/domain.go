@@ -44,6 +44,15 @@ type NIC struct {
 	MAC macgen.MAC `json:"mac"`
 }
 
+// Disk is a guest's disk: a qcow2 file of its own on a base that several share.
+// Both must be files that QEMU's user can reach; libvirt makes the first one
+// that user's while the guest runs, and leaves the base alone.
+type Disk struct {
+	Path string `json:"path"`
+	// Base is the qcow2 file that Path lies on; empty when it lies on none.
+	Base string `json:"base,omitempty"`
+}
+
 // Domain is everything that defines a guest to libvirt.
 type Domain struct {
 	// Name is libvirt's name of the domain, unique on the host.
@@ -71,6 +80,8 @@ type Domain struct {
 	TSCkHz uint64 `json:"-"`
 	// NICs in the guest's order.
 	NICs []NIC `json:"nics"`
+	// Disk is the guest's disk, vda; nil for a guest that lives in memory.
+	Disk *Disk `json:"disk,omitempty"`
 	// ConsoleLog is the file that keeps what the guest writes on its serial console. Its directory
 	// must exist. libvirt's log daemon writes it (mode 0600, root) and rotates it at 2 MiB.
 	ConsoleLog string `json:"console_log,omitempty"`

@@ -3,6 +3,7 @@ package vm
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -25,6 +26,16 @@ type Identity struct {
 	Seed []byte
 	// MACs of the guest's cards, in order. The guest sets them itself.
 	MACs []macgen.MAC
+	// Files are put into the guest: at every boot of a guest that lives in memory,
+	// at the first one of a guest with a disk.
+	Files []File
+}
+
+// File is a file that a guest gets with its identity.
+type File struct {
+	Path    string // absolute, without control characters and colons
+	Mode    uint32 // permission bits
+	Content []byte
 }
 
 // lines is the identity on the wire: key=value lines, then "end".
@@ -36,6 +47,13 @@ func (id Identity) lines() ([]byte, error) {
 	fmt.Fprintf(&b, "hostname=%s\nseed=%s\n", id.Hostname, hex.EncodeToString(id.Seed))
 	for i, mac := range id.MACs {
 		fmt.Fprintf(&b, "mac%d=%s\n", i, mac)
+	}
+	for _, f := range id.Files {
+		if !strings.HasPrefix(f.Path, "/") || strings.ContainsFunc(f.Path, func(r rune) bool { return r < ' ' || r == 0x7f || r == ':' }) {
+			return nil, fmt.Errorf("file %q: %w", f.Path, ErrIdentity)
+		}
+		// The colon at the end keeps the guest's shell from eating the last "=".
+		fmt.Fprintf(&b, "file=%04o:%s:%s:\n", f.Mode, f.Path, base64.StdEncoding.EncodeToString(f.Content))
 	}
 	b.WriteString("end\n")
 	return []byte(b.String()), nil

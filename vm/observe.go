@@ -29,6 +29,8 @@ type State struct {
 	CPUs      int
 	Kernel    string
 	Initrd    string
+	// Disk is the file behind the guest's first disk; empty when it has none.
+	Disk string
 	// NICs without their names, which only the guest knows.
 	NICs       []NIC
 	ConsoleLog string
@@ -55,8 +57,13 @@ type readDomain struct {
 	Machine struct {
 		Name string `xml:"machine,attr"`
 	} `xml:"os>type"`
-	Kernel     string          `xml:"os>kernel"`
-	Initrd     string          `xml:"os>initrd"`
+	Kernel string `xml:"os>kernel"`
+	Initrd string `xml:"os>initrd"`
+	Disks  []struct {
+		Source struct {
+			File string `xml:"file,attr"`
+		} `xml:"source"`
+	} `xml:"devices>disk"`
 	Interfaces []readInterface `xml:"devices>interface"`
 	Serial     []struct {
 		Log xmlLog `xml:"log"`
@@ -109,6 +116,9 @@ func ParseState(domainXML []byte) (State, error) {
 		s.Owned = true
 		s.Owner = Owner{Lab: mark.Lab, Guest: mark.Guest}
 		s.Digest = mark.Spec
+	}
+	if len(d.Disks) > 0 {
+		s.Disk = d.Disks[0].Source.File
 	}
 	for _, i := range d.Interfaces {
 		// A foreign domain may hold anything; a card without a readable address has the zero MAC.

@@ -75,7 +75,7 @@ func (e *StartError) Unwrap() error { return e.Err }
 // the facts on the host, and the words are left to QEMU.
 func (c *Conn) startError(ctx context.Context, s State, err error) *StartError {
 	e := &StartError{Domain: s.Name, Cause: StartOther, Message: complaint(err.Error()), Err: err}
-	for _, path := range []string{s.Kernel, s.Initrd} {
+	for _, path := range []string{s.Kernel, s.Initrd, s.Disk} {
 		if _, statErr := os.Stat(path); path != "" && statErr != nil {
 			e.Cause, e.Path = StartFileMissing, path
 			return e

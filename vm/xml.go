@@ -75,12 +75,56 @@ type xmlCPUModel struct {
 
 type xmlDevices struct {
 	Emulator    string          `xml:"emulator,omitempty"`
+	Disks       []xmlDisk       `xml:"disk"`
 	Controllers []xmlController `xml:"controller"`
 	Interfaces  []xmlInterface  `xml:"interface"`
 	Serial      xmlSerial       `xml:"serial"`
 	Console     xmlSerial       `xml:"console"`
 	Channels    []xmlChannel    `xml:"channel"`
 	Balloon     xmlModel        `xml:"memballoon"`
+}
+
+type xmlDisk struct {
+	Type    string       `xml:"type,attr"`
+	Device  string       `xml:"device,attr"`
+	Driver  xmlDriver    `xml:"driver"`
+	Source  xmlSource    `xml:"source"`
+	Backing *xmlBacking  `xml:"backingStore"`
+	Target  xmlDiskPlace `xml:"target"`
+	Address *xmlAddress  `xml:"address"`
+}
+
+type xmlDriver struct {
+	Name    string `xml:"name,attr"`
+	Type    string `xml:"type,attr"`
+	Discard string `xml:"discard,attr"`
+}
+
+type xmlSource struct {
+	File  string    `xml:"file,attr"`
+	Label *xmlLabel `xml:"seclabel"`
+}
+
+type xmlLabel struct {
+	Model   string `xml:"model,attr"`
+	Relabel string `xml:"relabel,attr"`
+}
+
+// xmlBacking is a chain written out: what is left out, libvirt probes for.
+type xmlBacking struct {
+	Type   string     `xml:"type,attr,omitempty"`
+	Format *xmlType   `xml:"format"`
+	Source *xmlSource `xml:"source"`
+	End    *struct{}  `xml:"backingStore"`
+}
+
+type xmlType struct {
+	Type string `xml:"type,attr"`
+}
+
+type xmlDiskPlace struct {
+	Dev string `xml:"dev,attr"`
+	Bus string `xml:"bus,attr"`
 }
 
 type xmlController struct {
@@ -228,10 +272,34 @@ func (d Domain) devices() xmlDevices {
 	if d.GuestAgent {
 		devices.Channels = append(devices.Channels, port(AgentPort))
 	}
+	if d.Disk != nil {
+		devices.Disks = []xmlDisk{d.disk()}
+	}
 	for _, nic := range d.NICs {
 		devices.Interfaces = append(devices.Interfaces, d.nic(nic))
 	}
 	return devices
+}
+
+// disk is the guest's disk. What the guest deletes is given back to the host's
+// file system. The base must not become QEMU's user's: other guests use it.
+func (d Domain) disk() xmlDisk {
+	x := xmlDisk{
+		Type: "file", Device: "disk",
+		Driver:  xmlDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
+		Source:  xmlSource{File: d.Disk.Path},
+		Backing: &xmlBacking{},
+		Target:  xmlDiskPlace{Dev: "vda", Bus: "virtio"},
+		Address: d.address(),
+	}
+	if d.Disk.Base != "" {
+		x.Backing = &xmlBacking{
+			Type: "file", Format: &xmlType{"qcow2"},
+			Source: &xmlSource{File: d.Disk.Base, Label: &xmlLabel{Model: "dac", Relabel: "no"}},
+			End:    &struct{}{},
+		}
+	}
+	return x
 }
 
 // nic is a virtio card on a tap that somebody else made: managed='no' keeps

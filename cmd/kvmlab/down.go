@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,12 +20,15 @@ type downOptions struct {
 	all    bool
 	dryRun bool
 	class  classFlags
+	purge  bool // --purge
+	yes    bool // --yes
 }
 
 // takenDown is what `kvmlab down -o json` says about one lab.
 type takenDown struct {
 	Name    string `json:"name"`
 	Removed int    `json:"removed"` // changes made
+	Disks   int    `json:"disks"`   // disks deleted, with --purge
 }
 
 func newDownCmd(a *app) *cobra.Command {
@@ -34,6 +38,8 @@ func newDownCmd(a *app) *cobra.Command {
 	cmd.Flags().BoolVar(&opts.all, "all", false, a.T("down.flag.all"))
 	cmd.Flags().BoolVar(&opts.dryRun, "dry-run", false, a.T("down.flag.dry-run"))
 	opts.class.add(cmd)
+	cmd.Flags().BoolVar(&opts.purge, "purge", false, a.T("down.flag.purge"))
+	cmd.Flags().BoolVar(&opts.yes, "yes", false, a.T("disks.flag.yes"))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts.labs = args
 		return opts.run(cmd.Context())
@@ -54,6 +60,9 @@ func (o *downOptions) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := o.askPurge(names); err != nil {
+		return err
+	}
 	var report struct {
 		Labs []takenDown `json:"labs"`
 	}
@@ -71,6 +80,16 @@ func (o *downOptions) chosen(ctx context.Context, h *host) ([]string, error) {
 	known, err := h.Labs(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if o.purge {
+		// A lab that is down, too, can have disks to be purged.
+		kept, err := o.app.dirs.KeptDisks()
+		if err != nil {
+			return nil, err
+		}
+		known = append(known, kept...)
+		slices.Sort(known)
+		known = slices.Compact(known)
 	}
 	switch {
 	case o.class.asked():
@@ -92,6 +111,18 @@ func (o *downOptions) chosen(ctx context.Context, h *host) ([]string, error) {
 	}
 }
 
+// askPurge asks before anything is changed.
+func (o *downOptions) askPurge(names []string) error {
+	if !o.purge || o.dryRun {
+		return nil
+	}
+	disks, err := labDisks(o.app.dirs, names)
+	if err != nil {
+		return err
+	}
+	return o.app.confirmLoss("kvmlab down --purge", disks, o.yes)
+}
+
 func (o *downOptions) takeDown(ctx context.Context, h *host, name string) (takenDown, error) {
 	if o.dryRun {
 		plan, err := h.PlanDown(ctx, name)
@@ -109,11 +140,19 @@ func (o *downOptions) takeDown(ctx context.Context, h *host, name string) (taken
 	if err != nil {
 		return done, err
 	}
+	if o.purge {
+		if done.Disks, err = removeDisks(o.app.dirs, name); err != nil {
+			return done, err
+		}
+	}
 	if !o.app.wantsJSON() {
 		o.app.say("down.done", "lab", name, "seconds", fmt.Sprintf("%.1f", o.app.now().Sub(began).Seconds()),
 			"guests", o.app.msgs.N("count.guests", countOf(result.Plan, engine.KindDomain)),
 			"taps", o.app.msgs.N("count.taps", countOf(result.Plan, engine.KindTap)),
 			"bridges", o.app.msgs.N("count.bridges", countOf(result.Plan, engine.KindBridge)))
+		if kept, err := labDisks(o.app.dirs, []string{name}); err == nil && len(kept) > 0 {
+			o.app.say("disks.kept", "guests", strings.Join(kept, ", "), "lab", name)
+		}
 	}
 	return done, nil
 }

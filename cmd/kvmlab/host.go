@@ -20,6 +20,7 @@ import (
 // hostOptions are what the commands that change or observe labs can choose.
 type hostOptions struct {
 	accel      accelChoice                             // how guests run; only `up` and `run` start any
+	oldImages  bool                                    // start guests whose disks lie on an older image with that image
 	sink       func(engine.Event)                      // sees every change as it happens
 	supervisor func(files state.Lab) engine.Supervisor // nil: a process of its own
 }
@@ -54,6 +55,13 @@ func openHost(ctx context.Context, a *app, opts hostOptions) (_ *host, err error
 		spawn = func(files state.Lab) engine.Supervisor { return superviseProcess(a, files) }
 	}
 	platform := &platformProbe{app: a, virt: h.virt, want: opts.accel}
+	var oldImage func(context.Context, string, string) (engine.Image, error)
+	if opts.oldImages {
+		oldImage = func(_ context.Context, name, base string) (engine.Image, error) {
+			img, err := image.LookupBase(a.dirs.ImagesDir(), name, base)
+			return engineImage(img), err
+		}
+	}
 	h.cfg = engine.Config{
 		Dirs:        a.dirs,
 		Network:     h.net,
@@ -61,6 +69,7 @@ func openHost(ctx context.Context, a *app, opts hostOptions) (_ *host, err error
 		Hypervisor:  h.virt,
 		Supervisor:  spawn,
 		Image:       func(_ context.Context, name string) (engine.Image, error) { return findImage(a.dirs, name) },
+		OldImage:    oldImage,
 		Platform:    platform.probe,
 		TapOwner:    tapOwner(a.env),
 		Log:         a.log,
@@ -107,7 +116,12 @@ func findImage(dirs state.Dirs, name string) (engine.Image, error) {
 	if err != nil {
 		return engine.Image{}, err
 	}
-	return engine.Image{Kernel: img.Kernel, Initrd: img.Initrd, Cmdline: img.Cmdline, GuestAgent: true}, nil
+	return engineImage(img), nil
+}
+
+// engineImage says an image in the engine's terms. Every image has an agent, or does not mind the port for one.
+func engineImage(img image.Image) engine.Image {
+	return engine.Image{Kernel: img.Kernel, Initrd: img.Initrd, Cmdline: img.Cmdline, GuestAgent: true, Disk: img.Disk}
 }
 
 // tapOwner is who may open the lab's taps beside root: the user behind sudo, as with `ip tuntap add … user ana`.

@@ -24,14 +24,18 @@ type imageInfo struct {
 	Directory string          `json:"directory"`
 	Kernel    string          `json:"kernel"`
 	Initrd    string          `json:"initrd"`
+	Disk      string          `json:"disk,omitempty"`
+	DiskSize  lab.Size        `json:"disk_size,omitempty"`
 	Cmdline   string          `json:"cmdline"`
 	MinMemory lab.Size        `json:"min_memory"`
+	Recipe    string          `json:"recipe,omitempty"`
 	Packages  []image.Package `json:"packages"`
 }
 
 func describeImage(img image.Image) imageInfo {
 	return imageInfo{
 		Name: img.Name, Digest: img.Digest, Directory: img.Dir, Kernel: img.Kernel, Initrd: img.Initrd,
+		Disk: img.Disk, DiskSize: lab.Size(img.DiskSize), Recipe: img.Recipe,
 		Cmdline: img.Cmdline, MinMemory: lab.Size(img.MinMemory), Packages: img.Packages,
 	}
 }
@@ -43,39 +47,40 @@ func newImageCmd(a *app) *cobra.Command {
 }
 
 // recipes are the images that can be built.
-func recipes() []string { return []string{image.Micro} }
+func recipes() []string { return []string{image.Micro, image.Debian} }
 
 func newImageBuildCmd(a *app) *cobra.Command {
-	var offline bool
+	var offline, force bool
 	cmd := a.command("build [IMAGE]", "image.build")
 	cmd.Args = a.maxArgs(1)
 	cmd.ValidArgs = recipes()
 	cmd.Flags().BoolVar(&offline, "offline", false, a.T("image.build.flag.offline"))
+	cmd.Flags().BoolVar(&force, "force", false, a.T("image.build.flag.force"))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := image.Micro
 		if len(args) > 0 {
 			name = args[0]
 		}
-		return buildImage(cmd.Context(), a, name, offline)
+		return buildImage(cmd.Context(), a, name, offline, force)
 	}
 	return cmd
 }
 
 // buildImage builds an image and shows it. Its step is kept for the error: what an error alone says ("exit status
 // 100") seldom tells where it happened.
-func buildImage(ctx context.Context, a *app, name string, offline bool) error {
-	if name != image.Micro {
+func buildImage(ctx context.Context, a *app, name string, offline, force bool) error {
+	makers := map[string]func(context.Context, image.Options) (image.Image, error){
+		image.Micro: image.BuildMicro, image.Debian: image.BuildDebian,
+	}
+	make, known := makers[name]
+	if !known {
 		return diag.New(diag.UnknownRecipe, diag.Args{"image": name, "known": strings.Join(recipes(), ", ")})
 	}
 	step := a.T("image.step.begin")
-	img, err := image.BuildMicro(ctx, image.MicroOptions{
-		Store: a.dirs.ImagesDir(), Offline: offline, Log: a.log,
+	img, err := make(ctx, image.Options{
+		Store: a.dirs.ImagesDir(), Offline: offline, Force: force, Log: a.log,
 		Progress: func(p image.Progress) {
-			names := make([]string, len(p.Packages))
-			for i := range names {
-				names[i] = p.Packages[i].Name
-			}
-			step = strings.TrimSpace(a.T("image.step."+p.Stage.String()) + " " + strings.Join(names, ", "))
+			step = stepOf(a, p)
 			a.Errf("[%d/%d] %s\n", p.Step, p.Steps, step)
 		},
 	})
@@ -87,6 +92,15 @@ func buildImage(ctx context.Context, a *app, name string, offline bool) error {
 	}
 	a.say("image.built", "image", img.Name, "digest", shorten(img.Digest), "directory", img.Dir)
 	return nil
+}
+
+// stepOf is a step of a build in words.
+func stepOf(a *app, p image.Progress) string {
+	what := make([]string, len(p.Packages))
+	for i := range what {
+		what[i] = p.Packages[i].Name
+	}
+	return strings.TrimSpace(a.T("image.step."+p.Stage.String()) + " " + strings.Join(what, ", ") + p.Detail)
 }
 
 func newImageListCmd(a *app) *cobra.Command {
@@ -185,6 +199,7 @@ func imageError(name, step string, err error) error {
 	var (
 		room    *image.NoRoomError
 		corrupt *image.CorruptError
+		program *image.ProgramError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -199,6 +214,8 @@ func imageError(name, step string, err error) error {
 		return diag.New(diag.ImageDamaged, diag.Args{"image": name, "path": corrupt.File}).Wrap(err)
 	case errors.Is(err, image.ErrNoApt):
 		return diag.New(diag.MissingProgram, diag.Args{"program": "apt-get", "package": "apt"}).Wrap(err)
+	case errors.As(err, &program):
+		return diag.New(diag.MissingProgram, diag.Args{"program": program.Program, "package": program.Package}).Wrap(err)
 	case errors.Is(err, image.ErrNoLists), errors.Is(err, image.ErrOffline):
 		return diag.New(diag.PackageFailed, diag.Args{"package": step}).Wrap(err)
 	case step != "":

@@ -71,6 +71,12 @@ func (w *leaseWaiter) Wait(ctx context.Context, l *lab.Lab) error {
 	if err != nil {
 		return err
 	}
+	if w.limit == 0 {
+		w.limit = microWait
+		if slices.ContainsFunc(l.Guests, func(g lab.Guest) bool { return g.Image != lab.DefaultImage }) {
+			w.limit = fullWait
+		}
+	}
 	limited, cancel := context.WithTimeout(ctx, w.limit)
 	defer cancel()
 	_, err = w.client.AwaitLeases(limited, w.after, want, w.watch)
@@ -99,7 +105,10 @@ func (w *leaseWaiter) wanted(l *lab.Lab) ([]supervisor.Wanted, error) {
 	defer w.mu.Unlock()
 	var want []supervisor.Wanted
 	for _, guest := range l.Guests {
-		for _, nic := range guest.NICs {
+		for i, nic := range guest.NICs {
+			if i > 0 && guest.Image != lab.DefaultImage {
+				break // a full system asks on its first card; the others are the student's
+			}
 			bridge, ok := l.Bridge(nic.Bridge)
 			if !ok || bridge.DHCP == nil {
 				continue

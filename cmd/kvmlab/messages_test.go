@@ -23,7 +23,7 @@ var computedMessages = []string{
 	"state.up", "state.degraded", "state.down", "state.running", "state.paused", "state.shutdown", "state.shutoff",
 	"state.crashed", "state.suspended", "state.missing",
 	"lease.offered", "lease.bound", "lease.expired", "lease.released", "lease.declined",
-	"image.step.resolve", "image.step.download", "image.step.unpack", "image.step.write",
+	"image.step.resolve", "image.step.download", "image.step.unpack", "image.step.install", "image.step.disk", "image.step.write",
 }
 
 // TestMessagesExist finds every message id in the sources and looks it up in the catalogues; and finds every message of

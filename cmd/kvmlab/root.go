@@ -48,6 +48,7 @@ func addCommands(a *app, root *cobra.Command) {
 			newStatusCmd(a),
 			newLeasesCmd(a),
 			newRunCmd(a),
+			newResetCmd(a),
 			newValidateCmd(a),
 		}},
 		{groupSee, "help.group-see", []*cobra.Command{

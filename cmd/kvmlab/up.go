@@ -32,6 +32,7 @@ type upOptions struct {
 	noWait  bool
 	dryRun  bool
 	explain bool
+	old     bool // --old-images
 	accel   accelChoice
 	isolate bool // --isolate
 
@@ -40,6 +41,13 @@ type upOptions struct {
 	individual bool   // --individual
 	classKey   string // --class-key
 }
+
+// How long `up` waits for leases by default: without hardware virtualisation a micro guest boots in seconds and a full
+// system, on a busy computer, in minutes.
+const (
+	microWait = 60 * time.Second
+	fullWait  = 4 * time.Minute
+)
 
 func newUpCmd(a *app) *cobra.Command {
 	opts := &upOptions{app: a, accel: accelAuto}
@@ -72,7 +80,8 @@ func (o *upOptions) addFlags(cmd *cobra.Command) {
 	t := o.app.T
 	cmd.Flags().StringVar(&o.name, "name", "", t("up.flag.name"))
 	cmd.Flags().BoolVar(&o.isolate, "isolate", false, t("up.flag.isolate"))
-	cmd.Flags().DurationVar(&o.wait, "wait", 60*time.Second, t("up.flag.wait"))
+	cmd.Flags().DurationVar(&o.wait, "wait", 0, t("up.flag.wait"))
+	cmd.Flags().BoolVar(&o.old, "old-images", false, t("up.flag.old-images"))
 	cmd.Flags().BoolVar(&o.explain, "explain", false, t("up.flag.explain"))
 	cmd.Flags().Var(newChoice(&o.accel, accelAuto, accelKVM, accelTCG), "accel", t("up.flag.accel"))
 }
@@ -187,7 +196,7 @@ func (o *upOptions) runPlan(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	h, err := openHost(ctx, o.app, hostOptions{accel: o.accel})
+	h, err := openHost(ctx, o.app, hostOptions{accel: o.accel, oldImages: o.old})
 	if err != nil {
 		return err
 	}
@@ -221,7 +230,7 @@ func (o *upOptions) run(ctx context.Context) (err error) {
 	}
 	show := newUpScreen(o.app, o.explain)
 	defer show.Close()
-	h, err := openHost(ctx, o.app, hostOptions{accel: o.accel, sink: show.Change})
+	h, err := openHost(ctx, o.app, hostOptions{accel: o.accel, oldImages: o.old, sink: show.Change})
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,11 @@ const (
 	GuestNoNIC    Code = "KL090" // warning: a guest that is connected to nothing
 	MACTaken      Code = "KL091" // a fixed MAC that is already on the host
 	NoFreeMAC     Code = "KL092" // no address could be drawn
+	BadDisk       Code = "KL093" // a disk too small or too large
 	SharedSegment Code = "KL094" // warning: two NICs of a guest on one bridge
+	BadFilePath   Code = "KL096" // not a path from the root
+	BadFileMode   Code = "KL097" // not permissions
+	DiskUnused    Code = "KL098" // a disk for an image without one
 )
 
 // The host and doctor (KL100–KL129).
@@ -182,6 +186,9 @@ const (
 	PackageFailed    Code = "KL404" // a package could not be had
 	UnknownRecipe    Code = "KL405" // nothing known to build under that name
 	ImageBusy        Code = "KL406" // somebody else is building it
+	DiskBase         Code = "KL407" // a guest's disk lies on another image
+	DiskDamaged      Code = "KL408" // a guest's disk cannot be used
+	DisksLost        Code = "KL409" // disks would be deleted, and nobody has said yes
 )
 
 // DHCP (KL500–KL529).

@@ -131,4 +131,37 @@ Linux answers ARP for any of its addresses on any interface (the "ARP flux").
 Which card the traffic takes is then hard to foresee. It works, and both get a
 lease, but it seldom teaches what was meant.`,
 	},
+	{
+		Code: BadDisk, Exit: ExitUsage, Args: []string{"disk", "minimum", "maximum"},
+		Summary: `a disk of {{.disk}} cannot be: {{.minimum}} is the least, {{.maximum}} the most`,
+		Hint:    `leave the key out for {{.minimum}}`,
+		Explanation: `
+A guest's disk begins as its image's, and can be larger but not smaller. Only
+what the guest writes takes room on the host.`,
+	},
+	{
+		Code: BadFilePath, Exit: ExitUsage, Args: []string{"path"},
+		Summary: `{{quote .path}} is no path of a file in a guest`,
+		Hint:    `write it from the root, without . and .. in it: /etc/dhcp/dhcpd.conf`,
+		Explanation: `
+The files of a guest are put in place before its system starts, so there is no
+home directory yet that a path could begin at. Colons and control characters
+cannot be in it.`,
+	},
+	{
+		Code: BadFileMode, Exit: ExitUsage, Args: []string{"mode"},
+		Summary: `{{quote .mode}} are no permissions of a file`,
+		Hint:    `write three octal digits as for chmod, in quotes: "0644", or "0755" for a program`,
+		Explanation: `
+Each digit is the sum of 4 (read), 2 (write) and 1 (execute): first the owner's,
+then the group's, then everybody else's.`,
+	},
+	{
+		Code: DiskUnused, Exit: ExitUsage, Args: []string{"guest", "image"},
+		Summary: `{{.guest}} has the image {{.image}}, which lives in memory and has no disk`,
+		Hint:    `leave disk out, or choose image: debian`,
+		Explanation: `
+A micro guest is the same again after every start: what it changes is in its
+memory. A debian guest has a disk, which keeps what is done to it.`,
+	},
 }

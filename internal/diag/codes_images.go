@@ -63,4 +63,31 @@ Two builds of one image would write the same files. The second is refused while
 the first holds the lock; the lock goes away with its process, even if that is
 killed.`,
 	},
+	{
+		Code: DiskBase, Exit: ExitHost, Args: []string{"guest", "image", "base", "now"},
+		Summary: `the disk of {{.guest}} lies on {{.image}} {{.base}}, and the image {{.image}} is now {{.now}}`,
+		Hint:    `keep the work on it: kvmlab up --old-images; or begin anew: kvmlab reset {{.guest}}`,
+		Explanation: `
+A guest's disk holds only what differs from the image that it was made of. On
+another image these differences would be nonsense, so it stays with the old one,
+which is kept for it. --old-images starts such guests with their own, older
+image; "reset" throws the guest's changes away and gives it the new one.`,
+	},
+	{
+		Code: DiskDamaged, Exit: ExitHost, Args: []string{"guest", "path", "reason"},
+		Summary: `the disk of {{.guest}} cannot be used: {{.reason}}: {{.path}}`,
+		Hint:    `give it a fresh one: kvmlab reset {{.guest}}`,
+		Explanation: `
+The file of the guest's disk is not what kvmlab made, or the image that it lies
+on is gone or damaged. Without that image nobody can read the disk.`,
+	},
+	{
+		Code: DisksLost, Exit: ExitUsage, Args: []string{"guests", "command"},
+		Summary: `the disks of {{.guests}}, with all that was done on them, would be deleted`,
+		Hint:    `if that is meant: {{.command}} --yes`,
+		Explanation: `
+"down" keeps the disks of guests, and the next "up" goes on with them. "down
+--purge" and "reset" delete them, which cannot be undone; on a terminal they ask
+first, and elsewhere they want --yes.`,
+	},
 }

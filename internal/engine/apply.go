@@ -25,8 +25,9 @@ type run struct {
 	owners  map[Address]netsetup.Owner // the marks of links that are to be removed
 
 	mu    sync.Mutex
-	begun []begun // in the order of their begin records
-	ns    Inside  // the lab's own namespace, once it was opened
+	begun []begun  // in the order of their begin records
+	fresh []string // guests whose disks this run has made
+	ns    Inside   // the lab's own namespace, once it was opened
 }
 
 // begun is a change of this run that may have had an effect, and what takes it back.
@@ -137,7 +138,7 @@ func (r *run) rollback(ctx context.Context) (left []string, err error) {
 		return err
 	})
 	slices.Sort(left)
-	return left, err
+	return left, errors.Join(err, r.removeFresh())
 }
 
 func (r *run) takeBack(ctx context.Context, c Change, back undo) error {

@@ -77,6 +77,7 @@ type Image struct {
 	Kernel, Initrd string // absolute paths that QEMU's user can reach
 	Cmdline        string
 	GuestAgent     bool
+	Disk           string // the base of the guests' disks, absolute; empty when guests live in memory
 }
 
 // Platform is how guests run on this host.
@@ -103,6 +104,9 @@ type Config struct {
 	// Image and Platform are asked only when a guest has to be started, and before anything is changed.
 	Image    func(ctx context.Context, name string) (Image, error)
 	Platform func(ctx context.Context) (Platform, error)
+	// OldImage finds the image whose disk is base, for a guest whose disk lies on it and not on the present one. Nil
+	// makes such a guest an error.
+	OldImage func(ctx context.Context, name, base string) (Image, error)
 	TapOwner TapOwner
 	Log      *slog.Logger
 	Now      func() time.Time

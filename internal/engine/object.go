@@ -139,6 +139,9 @@ func (r *run) ensureDomain(ctx context.Context, c Change) error {
 			return explainGuest(diag.GuestStopFailed, d.Owner.Guest, err)
 		}
 	}
+	if err := r.ensureDisk(ctx, d); err != nil {
+		return explainGuest(diag.GuestDefineFailed, d.Owner.Guest, err)
+	}
 	if r.lab.Isolation == lab.Netns {
 		return r.startIsolated(ctx, d)
 	}

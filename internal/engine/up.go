@@ -204,7 +204,15 @@ func (r *run) describeGuests(ctx context.Context, plan *Plan) error {
 				return fmt.Errorf("find out how guests run here: %w", err)
 			}
 		}
-		r.domains[g.Name] = domainOf(r.lab, *g, image, on, r.files)
+		var disk *vm.Disk
+		if image.Disk != "" {
+			if disk, image, err = r.diskOf(ctx, *g, image); err != nil {
+				return err
+			}
+		}
+		d := domainOf(r.lab, *g, image, on, r.files)
+		d.Disk = disk
+		r.domains[g.Name] = d
 	}
 	return nil
 }

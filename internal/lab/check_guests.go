@@ -33,6 +33,7 @@ func (d *decoder) checkGuests(spec *Spec) {
 			}
 		}
 		d.checkMemory(g)
+		d.checkFiles(g)
 		d.checkNICs(spec, g, macs)
 	}
 }

@@ -121,6 +121,17 @@ func guestKeys() []key[GuestSpec] {
 			name: "cpus", schema: integer(1, maxCPUs, 1),
 			doc: "How many virtual CPUs the guest has.",
 		}, "a number", parseCPUs, func(g *GuestSpec) *Field[int] { return &g.CPUs }),
+		scalarKey(key[GuestSpec]{
+			name: "disk", schema: pattern(sizeForm, 0),
+			doc: "The size of the guest's disk as a whole number of GiB, for an image that has one. By default the image's.",
+		}, "an amount such as 8GiB", parseDisk, func(g *GuestSpec) *Field[Size] { return &g.Disk }),
+		{
+			name: "files", schema: listOf(objectSchema("A file of the guest.", fileKeys()), maxFiles),
+			doc: "Files that the guest finds at its first start; a guest without a disk, at every start.",
+			read: func(d *decoder, n *yaml.Node, g *GuestSpec) {
+				g.Files = objects(d, n, "files", "a file", maxFiles, fileKeys(), func(f *FileSpec, p diag.Pos, _ bool) { f.Pos = p })
+			},
+		},
 		{
 			name: "nics", schema: listOf(objectSchema("A network card.", nicKeys()), maxNICs),
 			doc: "The guest's network cards: eth0, eth1 and so on in this order.",

@@ -129,6 +129,10 @@ type Guest struct {
 	Image  string `json:"image"`
 	Memory Size   `json:"memory"`
 	CPUs   int    `json:"cpus"`
+	// Disk is the size of the guest's disk in bytes; 0 is the image's own.
+	Disk Size `json:"disk,omitempty"`
+	// Files are put into the guest at its first start.
+	Files []File `json:"files,omitempty"`
 	// UUID is derived from the names of lab and guest ([GuestUUID]).
 	UUID uuid.UUID `json:"uuid"`
 	// NICs are eth0, eth1 … in order.

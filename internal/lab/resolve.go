@@ -75,6 +75,8 @@ func newGuest(lab string, g GuestSpec) Guest {
 		Image:  image,
 		Memory: g.Memory.Or(usual),
 		CPUs:   g.CPUs.Or(1),
+		Disk:   g.Disk.Or(0),
+		Files:  filesOf(g),
 		UUID:   GuestUUID(lab, g.Name.Value),
 		NICs:   make([]NIC, len(g.NICs)),
 	}

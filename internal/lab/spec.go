@@ -102,6 +102,8 @@ type GuestSpec struct {
 	Image  Field[string]
 	Memory Field[Size]
 	CPUs   Field[int]
+	Disk   Field[Size]
+	Files  []FileSpec
 	NICs   []NICSpec
 }
 

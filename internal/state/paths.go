@@ -34,6 +34,8 @@ const (
 	serveLeasesName      = "dhcp-serve"
 	capturesName         = "captures"
 	dhcpOrdersName       = "dhcp.json"
+	disksName            = "disks"
+	diskSuffix           = ".qcow2"
 )
 
 // dirMode lets others pass through: QEMU runs as a user of its own and reads images and disks below here.
@@ -165,6 +167,46 @@ func (l Lab) ConsoleDir() string { return filepath.Join(l.dir, consoleName) }
 
 // ConsoleLog gets everything that the guest prints on its serial console.
 func (l Lab) ConsoleLog(guest string) string { return filepath.Join(l.ConsoleDir(), guest+".log") }
+
+// DiskDir is the folder of the guests' disks. It outlives the lab: what is on them is somebody's work.
+func (l Lab) DiskDir() string { return filepath.Join(l.dir, disksName) }
+
+// Disk is the disk of one guest.
+func (l Lab) Disk(guest string) string { return filepath.Join(l.DiskDir(), guest+diskSuffix) }
+
+// Disks returns the names of the guests that have a disk, sorted.
+func (l Lab) Disks() ([]string, error) {
+	entries, err := os.ReadDir(l.DiskDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list disks of lab %q: %w", l.name, err)
+	}
+	var guests []string
+	for _, e := range entries {
+		if guest, ok := strings.CutSuffix(e.Name(), diskSuffix); ok {
+			guests = append(guests, guest)
+		}
+	}
+	return guests, nil
+}
+
+// RemoveDisk deletes the disk of a guest; one that is not there is what was wanted. The folders go when they are empty.
+func (l Lab) RemoveDisk(guest string) error {
+	if err := os.Remove(l.Disk(guest)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove disk of %q in lab %q: %w", guest, l.name, err)
+	}
+	return errors.Join(removeEmpty(l.DiskDir()), removeEmpty(l.dir))
+}
+
+// KeptDisks returns the names of the labs that have disks, sorted.
+func (d Dirs) KeptDisks() ([]string, error) {
+	found, err := filepath.Glob(filepath.Join(d.State, labsName, "*", disksName, "*"+diskSuffix))
+	var names []string
+	for _, path := range found {
+		names = append(names, filepath.Base(filepath.Dir(filepath.Dir(path))))
+	}
+	slices.Sort(names)
+	return slices.Compact(names), err
+}
 
 // Create makes the lab's folders, and makes their names durable.
 func (l Lab) Create() error {

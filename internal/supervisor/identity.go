@@ -125,6 +125,9 @@ func (s *Supervisor) identify(ctx context.Context, domain string, guest *lab.Gue
 	for i, nic := range guest.NICs {
 		id.MACs[i] = nic.MAC
 	}
+	for _, f := range guest.Files {
+		id.Files = append(id.Files, vm.File{Path: f.Path, Mode: f.Mode, Content: []byte(f.Content)})
+	}
 	wait := firstRetry
 	for ctx.Err() == nil {
 		rand.Read(id.Seed) // never fails since Go 1.24

@@ -28,7 +28,7 @@ func TestRealImage(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(store, "debs"), os.DirFS(debs)); err != nil {
 		t.Fatalf("%v: run scripts/setup", err)
 	}
-	img := build(t, image.MicroOptions{Store: store, Offline: true})
+	img := build(t, image.Options{Store: store, Offline: true})
 
 	t.Run("golden listing", func(t *testing.T) {
 		release := regexp.MustCompile(`lib/modules/[^/\n]+`)
@@ -39,7 +39,7 @@ func TestRealImage(t *testing.T) {
 		if err := os.RemoveAll(img.Dir); err != nil {
 			t.Fatal(err)
 		}
-		build(t, image.MicroOptions{Store: store, Offline: true})
+		build(t, image.Options{Store: store, Offline: true})
 		if after := files(t, filepath.Join(store, "micro")); !cmp.Equal(before, after) {
 			t.Error("another image")
 		}

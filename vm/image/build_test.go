@@ -18,7 +18,7 @@ import (
 	"github.com/kvmlab/kvmlab/vm/image"
 )
 
-func build(t *testing.T, o image.MicroOptions) image.Image {
+func build(t *testing.T, o image.Options) image.Image {
 	t.Helper()
 	img, err := image.BuildMicro(t.Context(), o)
 	if err != nil {
@@ -80,7 +80,7 @@ func TestBuildMicro(t *testing.T) {
 	newFakeArchive(t)
 	first, second := t.TempDir(), t.TempDir()
 	var stages []string
-	img := build(t, image.MicroOptions{Store: first, Progress: func(p image.Progress) {
+	img := build(t, image.Options{Store: first, Progress: func(p image.Progress) {
 		if p.Step > p.Steps {
 			t.Errorf("step %d of %d", p.Step, p.Steps)
 		}
@@ -119,7 +119,7 @@ func TestBuildMicro(t *testing.T) {
 		}
 	})
 	t.Run("the same bytes again", func(t *testing.T) {
-		build(t, image.MicroOptions{Store: second})
+		build(t, image.Options{Store: second})
 		if diff := cmp.Diff(files(t, first), files(t, second)); diff != "" {
 			t.Error(diff)
 		}
@@ -139,7 +139,7 @@ func TestBuildMicro(t *testing.T) {
 
 func TestBuildMicroUsesItsCache(t *testing.T) {
 	archive := newFakeArchive(t)
-	o := image.MicroOptions{Store: t.TempDir()}
+	o := image.Options{Store: t.TempDir()}
 	img := build(t, o)
 
 	t.Run("nothing is downloaded twice", func(t *testing.T) {
@@ -182,7 +182,7 @@ func TestBuildMicroUsesItsCache(t *testing.T) {
 		}
 		t.Setenv("PATH", t.TempDir())
 		build(t, o)
-		build(t, image.MicroOptions{Store: o.Store, Offline: true})
+		build(t, image.Options{Store: o.Store, Offline: true})
 	})
 }
 
@@ -243,7 +243,7 @@ func TestBuildMicroFails(t *testing.T) {
 				tt.prepare(t, archive)
 			}
 			store := t.TempDir()
-			_, err := image.BuildMicro(t.Context(), image.MicroOptions{Store: store, Offline: tt.offline})
+			_, err := image.BuildMicro(t.Context(), image.Options{Store: store, Offline: tt.offline})
 			if tt.is != nil && !errors.Is(err, tt.is) || tt.as != nil && !errors.As(err, tt.as) || err == nil {
 				t.Errorf("error %v", err)
 			}
@@ -277,7 +277,7 @@ func TestBuildMicroInterrupted(t *testing.T) {
 			store := t.TempDir()
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			_, err := image.BuildMicro(ctx, image.MicroOptions{Store: store, Progress: func(p image.Progress) {
+			_, err := image.BuildMicro(ctx, image.Options{Store: store, Progress: func(p image.Progress) {
 				if p.Stage == stage {
 					cancel(stop)
 				}
@@ -291,7 +291,7 @@ func TestBuildMicroInterrupted(t *testing.T) {
 			if err := os.MkdirAll(filepath.Join(scratch, "half"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			build(t, image.MicroOptions{Store: store})
+			build(t, image.Options{Store: store})
 			if _, err := os.Stat(scratch); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s is still there: %v", scratch, err)
 			}
@@ -321,7 +321,7 @@ func TestLookupNoImage(t *testing.T) {
 func TestLookupDamagedManifest(t *testing.T) {
 	newFakeArchive(t)
 	store := t.TempDir()
-	img := build(t, image.MicroOptions{Store: store})
+	img := build(t, image.Options{Store: store})
 	path := filepath.Join(img.Dir, "manifest.json")
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -342,7 +342,7 @@ func TestLookupDamagedManifest(t *testing.T) {
 			if all, err := image.List(store); err == nil || len(all) != 0 {
 				t.Errorf("List: %v, %v", all, err)
 			}
-			if again := build(t, image.MicroOptions{Store: store}); again.Digest != img.Digest {
+			if again := build(t, image.Options{Store: store}); again.Digest != img.Digest {
 				t.Errorf("rebuilt as %s", again.Digest)
 			}
 		})

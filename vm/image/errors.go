@@ -3,6 +3,7 @@ package image
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 var (
@@ -18,7 +19,30 @@ var (
 	ErrOffline = errors.New("packages cannot be fetched and none are cached")
 	// ErrNotPackage means a file that is not a Debian package.
 	ErrNotPackage = errors.New("not a Debian package")
+	// ErrNoDebian means that apt on this host has no source of the Debian release
+	// that the image is made of.
+	ErrNoDebian = errors.New("apt has no source of Debian 12 (bookworm)")
 )
+
+// ProgramError is a program that a build needs and that is not on this host.
+type ProgramError struct{ Program, Package string }
+
+func (e *ProgramError) Error() string {
+	return fmt.Sprintf("%s is not on this host (package %s)", e.Program, e.Package)
+}
+
+// BootstrapError is mmdebstrap's failure, with its last words.
+type BootstrapError struct {
+	Said []string
+	Err  error
+}
+
+func (e *BootstrapError) Error() string {
+	return fmt.Sprintf("mmdebstrap: %v: %s", e.Err, strings.Join(e.Said, "; "))
+}
+
+// Unwrap gives how it ended.
+func (e *BootstrapError) Unwrap() error { return e.Err }
 
 // NoRoomError is a file system with too little space for a build.
 type NoRoomError struct {

@@ -13,6 +13,10 @@ import (
 const (
 	// Micro is the name of the micro image.
 	Micro = "micro"
+	// Debian is the name of the full Debian.
+	Debian = "debian"
+
+	diskFile = "disk.qcow2"
 
 	manifestFile    = "manifest.json"
 	manifestVersion = 1
@@ -31,6 +35,12 @@ type Image struct {
 	Cmdline string
 	// MinMemory is the least memory that the image boots and works with, in bytes.
 	MinMemory int64
+	// Disk is the read-only base of the guests' disks, as qcow2: an absolute path,
+	// or empty for an image that lives in memory. DiskSize is what guests see, in bytes.
+	Disk     string
+	DiskSize int64
+	// Recipe identifies what the image was built by; empty when that is not known.
+	Recipe string
 	// Packages that the image was made from.
 	Packages []Package
 }
@@ -46,14 +56,17 @@ type Package struct {
 // manifest is manifest.json: what an image is. It holds no time and no path of
 // the host, so that two builds give the same one.
 type manifest struct {
-	Version   int        `json:"version"`
-	Name      string     `json:"name"`
-	Digest    string     `json:"digest"`
-	Kernel    storedFile `json:"kernel"`
-	Initrd    storedFile `json:"initrd"`
-	Cmdline   string     `json:"cmdline"`
-	MinMemory int64      `json:"min_memory"` // bytes
-	Packages  []Package  `json:"packages"`
+	Version   int         `json:"version"`
+	Name      string      `json:"name"`
+	Digest    string      `json:"digest"`
+	Kernel    storedFile  `json:"kernel"`
+	Initrd    storedFile  `json:"initrd"`
+	Disk      *storedFile `json:"disk,omitempty"`
+	DiskSize  int64       `json:"disk_size,omitempty"` // bytes, as guests see it
+	Cmdline   string      `json:"cmdline"`
+	MinMemory int64       `json:"min_memory"` // bytes
+	Recipe    string      `json:"recipe,omitempty"`
+	Packages  []Package   `json:"packages"`
 }
 
 // storedFile is one file of an image.
@@ -61,6 +74,15 @@ type storedFile struct {
 	Name   string `json:"name"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
+}
+
+// files are all files of the image.
+func (m manifest) files() []storedFile {
+	list := []storedFile{m.Kernel, m.Initrd}
+	if m.Disk != nil {
+		list = append(list, *m.Disk)
+	}
+	return list
 }
 
 // Lookup finds the current image of that name. It looks at the files' sizes and
@@ -110,7 +132,7 @@ func (i Image) Verify() error {
 	if err != nil {
 		return fmt.Errorf("verify image %q: %w", i.Name, err)
 	}
-	for _, f := range []storedFile{m.Kernel, m.Initrd} {
+	for _, f := range m.files() {
 		if err := checkFile(filepath.Join(i.Dir, f.Name), f.Size, f.SHA256); err != nil {
 			return fmt.Errorf("verify image %q: %w", i.Name, err)
 		}
@@ -124,7 +146,7 @@ func load(dir string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	for _, f := range []storedFile{m.Kernel, m.Initrd} {
+	for _, f := range m.files() {
 		path := filepath.Join(dir, f.Name)
 		if info, err := os.Stat(path); err != nil || info.Size() != f.Size {
 			return Image{}, &CorruptError{File: path, Want: f.SHA256}
@@ -134,11 +156,15 @@ func load(dir string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	return Image{
+	img := Image{
 		Name: m.Name, Digest: m.Digest, Dir: dir,
 		Kernel: filepath.Join(dir, m.Kernel.Name), Initrd: filepath.Join(dir, m.Initrd.Name),
-		Cmdline: m.Cmdline, MinMemory: m.MinMemory, Packages: m.Packages,
-	}, nil
+		Cmdline: m.Cmdline, MinMemory: m.MinMemory, DiskSize: m.DiskSize, Recipe: m.Recipe, Packages: m.Packages,
+	}
+	if m.Disk != nil {
+		img.Disk = filepath.Join(dir, m.Disk.Name)
+	}
+	return img, nil
 }
 
 // readManifest reads and checks the manifest of an image's directory.
@@ -158,8 +184,10 @@ func readManifest(dir string) (manifest, error) {
 	if m.Version != manifestVersion {
 		return manifest{}, fmt.Errorf("%s: version %d, this program reads %d", path, m.Version, manifestVersion)
 	}
-	if filepath.Base(m.Kernel.Name) != m.Kernel.Name || filepath.Base(m.Initrd.Name) != m.Initrd.Name {
-		return manifest{}, &CorruptError{File: path}
+	for _, f := range m.files() {
+		if filepath.Base(f.Name) != f.Name {
+			return manifest{}, &CorruptError{File: path}
+		}
 	}
 	return m, nil
 }

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"io"
 	"maps"
 	"path"
@@ -57,4 +58,13 @@ func (t tree) write(w io.Writer) error {
 		}
 	}
 	return cw.Close()
+}
+
+// bytes is the archive as one piece.
+func (t tree) bytes() ([]byte, error) {
+	var b bytes.Buffer
+	if err := t.write(&b); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }

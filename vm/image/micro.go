@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 const (
@@ -32,6 +33,8 @@ const (
 	StageResolve  Stage = iota + 1 // asking apt which packages there are
 	StageDownload                  // fetching what the store lacks, if anything
 	StageUnpack                    // once per package
+	StageInstall                   // installing Debian: several, each with its Detail
+	StageDisk                      // making the disk
 	StageWrite                     // putting the image into the store
 )
 
@@ -44,6 +47,10 @@ func (s Stage) String() string {
 		return "download"
 	case StageUnpack:
 		return "unpack"
+	case StageInstall:
+		return "install"
+	case StageDisk:
+		return "disk"
 	case StageWrite:
 		return "write"
 	}
@@ -55,15 +62,18 @@ func (s Stage) String() string {
 type Progress struct {
 	Stage       Stage
 	Packages    []Package // those to download; the one to unpack
+	Detail      string    // what the installation does, in mmdebstrap's words
 	Step, Steps int
 }
 
-// MicroOptions are the inputs of BuildMicro.
-type MicroOptions struct {
+// Options are the inputs of BuildMicro and BuildDebian.
+type Options struct {
 	// Store is the directory of all images; it is made if need be.
 	Store string
 	// Offline keeps apt out of it: only packages that the store already has.
 	Offline bool
+	// Force builds the debian image anew although its recipe has not changed.
+	Force bool
 	// Progress, if set, is called before each step, in the caller's goroutine.
 	Progress func(Progress)
 	// Log may be nil.
@@ -76,43 +86,62 @@ type MicroOptions struct {
 // already, and whole, is kept. It takes about three seconds beside the download.
 // An interrupted build leaves nothing behind. Errors: ErrNoApt, ErrNoLists,
 // ErrOffline, *NoRoomError, *MissingError.
-func BuildMicro(ctx context.Context, o MicroOptions) (Image, error) {
-	img, err := buildMicro(ctx, o)
+func BuildMicro(ctx context.Context, o Options) (Image, error) {
+	img, err := build(ctx, o, Micro, buildRoom, (*microBuild).micro)
 	if err != nil {
 		return Image{}, fmt.Errorf("build image %q: %w", Micro, err)
 	}
 	return img, nil
 }
 
-func buildMicro(ctx context.Context, o MicroOptions) (img Image, err error) {
-	b := microBuild{MicroOptions: o, debs: debStore{dir: filepath.Join(o.Store, "debs")}}
-	if b.Log == nil {
-		b.Log = slog.New(slog.DiscardHandler)
-	}
-	dir := filepath.Join(o.Store, Micro)
-	for _, d := range []string{b.debs.dir, dir} {
-		if err := makeDirs(d); err != nil {
-			return Image{}, err
-		}
-	}
-	unlock, err := lockBuilds(ctx, dir)
+// micro builds the micro image from packages that the store has.
+func (b *microBuild) micro(ctx context.Context, dir string, packages []Package) (Image, error) {
+	c, err := b.content(ctx, packages)
 	if err != nil {
 		return Image{}, err
 	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	if err := checkRoom(dir, buildRoom); err != nil {
+	b.report(StageWrite)
+	return c.publish(dir, Micro)
+}
+
+// maker makes an image in dir from packages that lie in the store.
+type maker func(b *microBuild, ctx context.Context, dir string, packages []Package) (Image, error)
+
+// build is what every build has around it: a lock, room, and the packages.
+func build(ctx context.Context, o Options, name string, room uint64, make maker) (img Image, err error) {
+	b := microBuild{Options: o, name: name, debs: debStore{dir: filepath.Join(o.Store, "debs")}}
+	if b.Log == nil {
+		b.Log = slog.New(slog.DiscardHandler)
+	}
+	dir := filepath.Join(o.Store, name)
+	// The micro image's lock guards the packages, too, which both are made of.
+	var unlocks []func() error
+	defer func() {
+		for _, unlock := range unlocks {
+			err = errors.Join(err, unlock())
+		}
+	}()
+	if err := makeDirs(b.debs.dir); err != nil {
+		return Image{}, err
+	}
+	for _, d := range slices.Compact([]string{filepath.Join(o.Store, Micro), dir}) {
+		if err := makeDirs(d); err != nil {
+			return Image{}, err
+		}
+		unlock, err := lockBuilds(ctx, d)
+		if err != nil {
+			return Image{}, err
+		}
+		unlocks = append(unlocks, unlock)
+	}
+	if err := checkRoom(dir, room); err != nil {
 		return Image{}, err
 	}
 	packages, err := b.packages(ctx)
 	if err != nil {
 		return Image{}, err
 	}
-	c, err := b.content(ctx, packages)
-	if err != nil {
-		return Image{}, err
-	}
-	b.report(StageWrite)
-	if img, err = c.publish(dir, Micro); err != nil {
+	if img, err = make(&b, ctx, dir, packages); err != nil {
 		return Image{}, err
 	}
 	return img, b.debs.remember(packages)
@@ -128,16 +157,18 @@ func makeDirs(dir string) error {
 
 // microBuild is one build under way.
 type microBuild struct {
-	MicroOptions
+	Options
+	name        string
+	detail      string // for the next reports
 	debs        debStore
 	step, steps int
 }
 
 func (b *microBuild) report(s Stage, list ...Package) {
 	b.step++
-	b.Log.Debug("build image", "image", Micro, "stage", s.String(), "packages", len(list))
+	b.Log.Debug("build image", "image", b.name, "stage", s.String(), "packages", len(list))
 	if b.Progress != nil {
-		b.Progress(Progress{Stage: s, Packages: list, Step: b.step, Steps: max(b.step, b.steps)})
+		b.Progress(Progress{Stage: s, Packages: list, Detail: b.detail, Step: b.step, Steps: max(b.step, b.steps)})
 	}
 }
 
@@ -156,6 +187,9 @@ func (b *microBuild) packages(ctx context.Context) ([]Package, error) {
 		return nil, err
 	}
 	b.steps = 1 + len(list) + 1
+	if b.name == Debian {
+		b.steps = 1 + len(kernelOf(list)) + bootstrapSteps + 2
+	}
 	if len(missing) > 0 {
 		b.steps++
 		b.report(StageDownload, missing...)
@@ -179,7 +213,7 @@ func (b *microBuild) cached(failure error) ([]Package, error) {
 	list, ok := b.debs.last()
 	switch {
 	case ok && failure != nil:
-		b.Log.Warn("build from cached packages", "image", Micro, "err", failure)
+		b.Log.Warn("build from cached packages", "image", b.name, "err", failure)
 	case !ok && failure == nil:
 		return nil, ErrOffline
 	case !ok:
@@ -191,11 +225,7 @@ func (b *microBuild) cached(failure error) ([]Package, error) {
 
 // content unpacks the packages and puts the image together.
 func (b *microBuild) content(ctx context.Context, packages []Package) (content, error) {
-	parts := parts{
-		modules: modules{files: map[string]kernelModule{}, builtin: map[string]bool{}},
-		libs:    libraries{},
-		tools:   map[string][]byte{},
-	}
+	parts := newParts()
 	for _, p := range packages {
 		b.report(StageUnpack, p)
 		if err := walkDeb(ctx, b.debs.path(p), parts.take); err != nil {

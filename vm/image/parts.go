@@ -2,7 +2,6 @@ package image
 
 import (
 	"archive/tar"
-	"bytes"
 	"io"
 	"path"
 	"strings"
@@ -70,24 +69,40 @@ func (p *parts) initrd() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	deps, err := p.modules.closure(wantedModules)
-	if err != nil {
+	if err := p.addModules(t, wantedModules); err != nil {
 		return nil, err
 	}
-	dir := path.Join("lib/modules", p.release)
-	for name := range deps {
-		m := p.modules.files[name]
-		t.file(path.Join(dir, m.file), 0o644, m.content)
-	}
-	t.file(path.Join(dir, "modules.dep"), 0o644, p.modules.depFile(deps))
 	archive, err := packTools(p.tools, p.libs)
 	if err != nil {
 		return nil, err
 	}
 	t.file(toolArchive, 0o644, archive)
-	var b bytes.Buffer
-	if err := t.write(&b); err != nil {
-		return nil, err
+	return t.bytes()
+}
+
+// addModules puts modules, and all that they depend on, where modprobe looks.
+func (p *parts) addModules(t tree, wanted []string) error {
+	deps, err := p.modules.closure(wanted)
+	if err != nil {
+		return err
 	}
-	return b.Bytes(), nil
+	dir := modulesDir(p.release)
+	for name := range deps {
+		m := p.modules.files[name]
+		t.file(path.Join(dir, m.file), 0o644, m.content)
+	}
+	t.file(path.Join(dir, "modules.dep"), 0o644, p.modules.depFile(deps))
+	return nil
+}
+
+// modulesDir is where a kernel looks for its modules.
+func modulesDir(release string) string { return path.Join("lib/modules", release) }
+
+// newParts is an empty collection.
+func newParts() *parts {
+	return &parts{
+		modules: modules{files: map[string]kernelModule{}, builtin: map[string]bool{}},
+		libs:    libraries{},
+		tools:   map[string][]byte{},
+	}
 }

@@ -87,20 +87,42 @@ type content struct {
 	kernel, initrd []byte
 	cmdline        string
 	minMemory      int64
+	disk           string // a qcow2 file on the store's file system, which is moved there; empty for none
+	recipe         string
 	packages       []Package
 }
 
 // manifest describes the content; its digest covers all that makes a difference
 // to a guest.
-func (c content) manifest(name string) manifest {
+func (c content) manifest(name string) (manifest, error) {
 	m := manifest{
-		Version: manifestVersion, Name: name, Cmdline: c.cmdline, MinMemory: c.minMemory, Packages: c.packages,
+		Version: manifestVersion, Name: name, Cmdline: c.cmdline, MinMemory: c.minMemory, Recipe: c.recipe, Packages: c.packages,
 		Kernel: storedFile{Name: c.kernelName, Size: int64(len(c.kernel)), SHA256: sum(c.kernel)},
 		Initrd: storedFile{Name: "initrd.cpio", Size: int64(len(c.initrd)), SHA256: sum(c.initrd)},
 	}
-	m.Digest = sum(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d\n",
-		m.Kernel.Name, m.Kernel.SHA256, m.Initrd.SHA256, m.Cmdline, m.MinMemory))[:digestLength]
-	return m
+	text := fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d\n", m.Kernel.Name, m.Kernel.SHA256, m.Initrd.SHA256, m.Cmdline, m.MinMemory)
+	if c.disk != "" {
+		disk, err := storedDisk(c.disk)
+		if err != nil {
+			return manifest{}, err
+		}
+		m.Disk, m.DiskSize = &disk, debianDisk
+		text = fmt.Appendf(text, "%s\n", disk.SHA256)
+	}
+	m.Digest = sum(text)[:digestLength]
+	return m, nil
+}
+
+// storedDisk reads a disk and describes it.
+func storedDisk(path string) (storedFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return storedFile{}, err
+	}
+	defer f.Close() //nolint:errcheck // opened to be read
+	h := sha256.New()
+	size, err := io.Copy(h, f)
+	return storedFile{Name: diskFile, Size: size, SHA256: hex.EncodeToString(h.Sum(nil))}, err
 }
 
 func sum(b []byte) string {
@@ -111,7 +133,10 @@ func sum(b []byte) string {
 // publish writes the content into dir under its digest and makes it the current
 // one. The files are synced and appear by a rename.
 func (c content) publish(dir, name string) (Image, error) {
-	m := c.manifest(name)
+	m, err := c.manifest(name)
+	if err != nil {
+		return Image{}, err
+	}
 	final := filepath.Join(dir, m.Digest)
 	if img, err := load(final); err != nil || img.Verify() != nil {
 		// Nothing there yet, or a damaged one: no guest can be using that.
@@ -151,6 +176,11 @@ func (c content) write(dir, final string, m manifest) (err error) {
 			return err
 		}
 	}
+	if c.disk != "" {
+		if err := moveSynced(c.disk, filepath.Join(scratch, diskFile)); err != nil {
+			return err
+		}
+	}
 	// QEMU's user goes through here; MkdirTemp lets only the owner in.
 	if err := os.Chmod(scratch, 0o755); err != nil {
 		return err
@@ -170,6 +200,18 @@ func writeSynced(path string, content []byte) error {
 	}
 	_, err = f.Write(content)
 	return errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+}
+
+// moveSynced moves a file that all may read, and nobody write, down to the disk.
+func moveSynced(from, to string) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(0o444), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(from, to)
 }
 
 func syncDir(dir string) error {
