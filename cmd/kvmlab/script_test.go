@@ -54,7 +54,9 @@ func ownState(env *testscript.Env) error {
 	env.Setenv("KVMLAB_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 	env.Setenv("KVMLAB_RUN_DIR", filepath.Join(env.WorkDir, "run"))
 	env.Setenv("LANG", "C.UTF-8")
-	return nil
+	classroom, err := filepath.Abs(filepath.Join("..", "..", "internal", "watch", "testdata", "classroom.pcap"))
+	env.Setenv("CLASSROOM", classroom) // real clients and a real server
+	return err
 }
 
 // startSandbox starts a private host for a script; it ends with the script, or when this process is killed.
