@@ -87,6 +87,16 @@ func releaseCases() []conformanceCase {
 			},
 		},
 		{
+			name: "release/no-server-id", rule: "RELEASE without 54, sent to us alone (systemd-networkd): as by the owner",
+			rfc: "2131 §4.3.4", setup: setup{first: one, last: one},
+			play: func(s *stage) {
+				a := s.lease(alice).yiaddr
+				s.send(envelope{src: a, dst: serverIP}, newMessage(dhcp.Release, alice, withCIAddr(a)))
+				s.reason(dhcp.ReasonReleased)
+				s.address(s.offer(bob), a)
+			},
+		},
+		{
 			name: "inform/ack", rule: "INFORM: ACK to ciaddr; yiaddr 0; no 51, 58, 59; no lease", rfc: "2131 §4.3.5",
 			setup: setup{authoritative: true, first: one, last: one},
 			play: func(s *stage) {

@@ -50,7 +50,7 @@ func EmptyJournal() []byte { return appendFileHeader(nil, 1) }
 
 // Load takes a journal's records into the table, and tells where its good part ends and whether there is a rest.
 func (t *Table) Load(journal []byte) (end int, last uint64, rest bool) {
-	if _, err := parseFileHeader(journal); err != nil {
+	if err := checkFileHeader(journal); err != nil {
 		return 0, 0, true
 	}
 	return scanJournal(journal, t.restore)

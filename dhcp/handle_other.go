@@ -37,10 +37,12 @@ func (x *exchange) release() Reply {
 }
 
 // forUs tells whether a RELEASE or DECLINE names this server, as both MUST (RFC 2131 table 5). When it does not,
-// the reply is silence.
+// the reply is silence. systemd-networkd leaves the server identifier out of a RELEASE, which is sent to the server
+// alone: then that it came here is name enough.
 func (x *exchange) forUs() (Reply, bool) {
 	server := toIP4(x.m.address(OptServerID))
 	switch {
+	case !x.m.Has(OptServerID) && x.unicast():
 	case server == 0:
 		return x.ignore(ReasonBadRequest, "no server identifier (54)"), false
 	case !x.t.isServer(server):

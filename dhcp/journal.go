@@ -53,17 +53,18 @@ func appendFileHeader(dst []byte, generation uint64) []byte {
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-func parseFileHeader(b []byte) (generation uint64, err error) {
+// checkFileHeader tells whether a journal begins as one of this version does.
+func checkFileHeader(b []byte) error {
 	if len(b) < fileHeaderSize || string(b[:8]) != journalMagic {
-		return 0, ErrJournalHeader
+		return ErrJournalHeader
 	}
 	if binary.BigEndian.Uint32(b[20:]) != crc32.Checksum(b[:20], castagnoli) {
-		return 0, ErrJournalHeader
+		return ErrJournalHeader
 	}
 	if v := binary.BigEndian.Uint32(b[8:]); v != journalVersion {
-		return 0, fmt.Errorf("%w: %d", ErrJournalVersion, v)
+		return fmt.Errorf("%w: %d", ErrJournalVersion, v)
 	}
-	return binary.BigEndian.Uint64(b[12:]), nil
+	return nil
 }
 
 // appendBinding writes a record of a binding, still without sequence and checksum.

@@ -116,7 +116,7 @@ func waitForLine(r *os.File, text string) error {
 			_ = r.SetReadDeadline(time.Time{})
 			go func() {
 				defer r.Close()
-				for lines.Scan() { //nolint:revive // until it ends
+				for lines.Scan() {
 				}
 			}()
 			return nil

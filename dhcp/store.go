@@ -86,7 +86,7 @@ func load(d disk, fn func(record)) (loaded, error) {
 		if err != nil {
 			return loaded{}, fmt.Errorf("read lease journal: %w", err)
 		}
-		_, err = parseFileHeader(b)
+		err = checkFileHeader(b)
 		if errors.Is(err, ErrJournalHeader) {
 			damage = append(damage, journalName(gen)+" has no valid header")
 			continue
