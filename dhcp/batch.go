@@ -50,6 +50,41 @@ func newInbox() *inbox {
 
 // receive waits for packets and returns how many came.
 func (in *inbox) receive(c syscall.RawConn) (n int, err error) {
+	in.clear()
+	var errno syscall.Errno
+	err = c.Read(func(fd uintptr) bool {
+		n, errno = in.recvmmsg(fd)
+		return errno != unix.EAGAIN && errno != unix.EINTR
+	})
+	if err == nil && errno != 0 {
+		return 0, os.NewSyscallError("recvmmsg", errno)
+	}
+	return n, err
+}
+
+// poll returns how many packets are there, without waiting. Somebody else may be waiting for them.
+func (in *inbox) poll(c syscall.RawConn) (n int) {
+	in.clear()
+	err := c.Control(func(fd uintptr) {
+		var errno syscall.Errno
+		if n, errno = in.recvmmsg(fd); errno != 0 {
+			n = 0
+		}
+	})
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func (in *inbox) recvmmsg(fd uintptr) (int, syscall.Errno) {
+	r, _, errno := syscall.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.hdrs[0])), batchSize,
+		unix.MSG_DONTWAIT, 0, 0)
+	return int(r), errno
+}
+
+// clear makes the headers ready to be filled in.
+func (in *inbox) clear() {
 	for i := range in.hdrs {
 		h := &in.hdrs[i].hdr
 		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&in.from[i])), uint32(unsafe.Sizeof(in.from[i]))
@@ -57,18 +92,6 @@ func (in *inbox) receive(c syscall.RawConn) (n int, err error) {
 		h.SetControllen(len(in.control[i]))
 		h.Flags = 0
 	}
-	var errno syscall.Errno
-	err = c.Read(func(fd uintptr) bool {
-		var r uintptr
-		r, _, errno = syscall.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.hdrs[0])), batchSize,
-			unix.MSG_DONTWAIT, 0, 0)
-		n = int(r)
-		return errno != unix.EAGAIN && errno != unix.EINTR
-	})
-	if err == nil && errno != 0 {
-		return 0, os.NewSyscallError("recvmmsg", errno)
-	}
-	return n, err
 }
 
 // packet is the i-th packet of the last batch. whole is false when it was larger than the memory for it.

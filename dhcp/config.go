@@ -81,11 +81,22 @@ type Subnet struct {
 // Range is an inclusive range of addresses.
 type Range struct{ First, Last netip.Addr }
 
-// Reservation keeps an address for one client. Exactly one of MAC and ClientID says which.
+// Reservation keeps an address for one client. Exactly one of MAC, ClientID and CircuitID says which.
 type Reservation struct {
-	MAC      HWAddr
-	ClientID []byte // option 61 as it is on the wire, the type octet included
-	Address  netip.Addr
-	Hostname string   // sent as option 12 when asked for, if not empty
-	Options  []Option // before those of the subnet
+	MAC       HWAddr
+	ClientID  []byte // option 61 as it is on the wire, the type octet included
+	CircuitID []byte // the relay's name for where the client is plugged in (option 82.1, RFC 3046 section 3.1)
+	Address   netip.Addr
+	Hostname  string   // sent as option 12 when asked for, if not empty
+	Options   []Option // before those of the subnet
+}
+
+// identities counts by how many names the client is known.
+func (r Reservation) identities() (n int) {
+	for _, named := range []bool{!r.MAC.IsZero(), len(r.ClientID) > 0, len(r.CircuitID) > 0} {
+		if named {
+			n++
+		}
+	}
+	return n
 }

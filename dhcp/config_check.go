@@ -116,15 +116,16 @@ func (s Subnet) checkRanges(ch *checker, field string, ranges []Range) {
 
 func (s Subnet) checkReservations(ch *checker, field string) {
 	byAddr := map[netip.Addr]bool{}
-	byMAC, byID := map[HWAddr]bool{}, map[string]bool{}
+	seen := map[string]bool{}
 	for i, r := range s.Reservations {
 		at := fmt.Sprintf("%s.Reservations[%d]", field, i)
-		if r.MAC.IsZero() == (len(r.ClientID) == 0) {
-			ch.add(at, "exactly one of MAC and ClientID is wanted")
-		} else if byMAC[r.MAC] && !r.MAC.IsZero() || byID[string(r.ClientID)] && len(r.ClientID) > 0 {
+		name := fmt.Sprintf("%v %x %x", r.MAC, r.ClientID, r.CircuitID)
+		if r.identities() != 1 {
+			ch.add(at, "exactly one of MAC, ClientID and CircuitID is wanted")
+		} else if seen[name] {
 			ch.add(at, "the client has another reservation")
 		}
-		byMAC[r.MAC], byID[string(r.ClientID)] = true, true
+		seen[name] = true
 		if !s.Prefix.Contains(r.Address) || s.isEdge(toIP4(r.Address)) {
 			ch.add(at+".Address", "%v is not a host address of %v", r.Address, s.Prefix)
 		} else if byAddr[r.Address] {

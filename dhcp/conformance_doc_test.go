@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -45,6 +46,16 @@ func verdictOf(err error) verdict {
 	return verdict{"?", err.Error()}
 }
 
+// tryOther tries a case on another server. What failed is tried once more with much time: on a busy machine, a late
+// answer is not to be held against anybody.
+func tryOther(t *testing.T, c conformanceCase, o otherServer) verdict {
+	t.Helper()
+	if v := verdictOf(c.on(t, o, 3*time.Second)); v.mark == "yes" || v.mark == "–" {
+		return v
+	}
+	return verdictOf(c.on(t, o, patient))
+}
+
 // TestConformanceOthers tries every case on every server, kvmlab among them, and writes docs/dhcp-conformance.md, or
 // checks that it says the same.
 func TestConformanceOthers(t *testing.T) {
@@ -65,7 +76,7 @@ func TestConformanceOthers(t *testing.T) {
 				results[i][0] = verdictOf(c.on(t, kvmlab{}, patient))
 				var wg sync.WaitGroup
 				for j, o := range servers {
-					wg.Go(func() { results[i][1+j] = verdictOf(c.on(t, o, patient)) })
+					wg.Go(func() { results[i][1+j] = tryOther(t, c, o) })
 				}
 				wg.Wait()
 			})

@@ -106,7 +106,7 @@ func (x *exchange) handle() Reply {
 	s := &x.t.scratch
 	s.key = x.t.appendKey(s.key[:0], x.sub, m)
 	x.c = x.sub.clients[string(s.key)]
-	x.res = x.sub.reservationFor(m)
+	x.res = x.sub.reservationFor(m, x.c)
 	x.noteSharedID()
 	switch m.Type {
 	case Discover:
@@ -126,8 +126,8 @@ func (x *exchange) handle() Reply {
 // (RFC 3011), the relay's own address, the address that the client has and renews, or the link it was heard on.
 func (x *exchange) subnet() *subnet {
 	m := x.m
-	if a := linkSelection(m.Option(OptRelayAgentInfo)); a != 0 {
-		return x.t.subnetOf(a)
+	if v := relayOption(m.Option(OptRelayAgentInfo), 5); len(v) == 4 {
+		return x.t.subnetOf(toIP4(addrAt(v, 0)))
 	}
 	if a := toIP4(m.address(OptSubnetSelection)); a != 0 {
 		return x.t.subnetOf(a)
@@ -154,16 +154,17 @@ func (t *Table) subnetOf(a ip4) *subnet {
 	return nil
 }
 
-// linkSelection returns the address in the link selection sub-option (5) of option 82, or 0 (RFC 3527 section 3).
-func linkSelection(info []byte) ip4 {
+// relayOption returns a sub-option of option 82 (RFC 3046 section 2.0): the circuit (1), the link selection (5, RFC 3527
+// section 3). It is nil when there is none.
+func relayOption(info []byte, code uint8) []byte {
 	for len(info) >= 2 && len(info) >= 2+int(info[1]) {
 		n := 2 + int(info[1])
-		if info[0] == 5 && n == 6 {
-			return toIP4(addrAt(info, 2))
+		if info[0] == code {
+			return info[2:n:n]
 		}
 		info = info[n:]
 	}
-	return 0
+	return nil
 }
 
 // unicast tells whether the message was sent to one of the server's own addresses.

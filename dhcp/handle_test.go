@@ -35,13 +35,19 @@ func newDesk(t *testing.T, change func(*dhcp.Config)) *desk {
 // put handles a message that was broadcast, and returns the reply; nil is silence.
 func (d *desk) put(m *message) *reply {
 	d.Helper()
+	return d.putTo(everyone, m)
+}
+
+// putTo handles a message to a destination.
+func (d *desk) putTo(dst netip.Addr, m *message) *reply {
+	d.Helper()
 	d.xid++
 	m.xid = d.xid
 	var parsed dhcp.Message
 	if err := parsed.Parse(m.bytes()); err != nil {
 		d.Fatal(err)
 	}
-	r, events := dhcp.Handle(d.now, d.table, dhcp.Inbound{Src: nobody, Dst: everyone, Message: &parsed})
+	r, events := dhcp.Handle(d.now, d.table, dhcp.Inbound{Src: nobody, Dst: dst, Message: &parsed})
 	d.said = events
 	if r.Type == 0 {
 		return nil
@@ -108,6 +114,21 @@ func TestPolicy(t *testing.T) {
 				d.wants(d.lease(alice, withAddress(50, ip("192.168.1.20"))), "192.168.1.21")
 			},
 		},
+		{"a reservation for a port of a switch, by what its relay says", func(c *dhcp.Config) {
+			c.Subnets[1].Reservations = []dhcp.Reservation{{CircuitID: []byte("port7"), Address: ip("10.9.0.7")}}
+		}, func(d *desk) {
+			at := func(port string) []change {
+				return []change{throughRelay(relayIP), with(82, append([]byte{1, byte(len(port))}, port...)...)}
+			}
+			d.wants(d.lease(alice, at("port7")...), "10.9.0.7")
+			d.wants(d.lease(bob, at("port8")...), "10.9.0.100")
+			r := d.putTo(serverIP, newMessage(dhcp.Request, alice, withCIAddr(ip("10.9.0.7"))))
+			if r == nil || r.kind != dhcp.Ack {
+				d.Errorf("it cannot renew without its relay: %+v", d.said)
+			}
+			d.wants(d.lease(alice, at("port9")...), "10.9.0.101") // it has moved
+			d.wants(d.lease(third, at("port7")...), "10.9.0.7")   // and somebody else is plugged in there
+		}},
 		{
 			"options of the host before those of the subnet",
 			reserve(dhcp.Reservation{

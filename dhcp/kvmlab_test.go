@@ -17,7 +17,7 @@ type kvmlab struct {
 }
 
 // patient is how long kvmlab may take for a reply.
-const patient = 5 * time.Second
+const patient = 15 * time.Second
 
 // start is the time at which tests without a clock of their own begin.
 var start = time.Unix(1_800_000_000, 0)

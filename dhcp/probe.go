@@ -118,14 +118,17 @@ func (s *Server) listenARP(link int, p *port) error {
 		case err != nil:
 			return fmt.Errorf("receive ARP on %q: %w", p.name, err)
 		}
-		w.turn(func() {
-			for i := range n {
-				b, _ := in.packet(i)
-				if a, who, ok := parseARPReply(b); ok {
-					w.answered(a, who)
-				}
-			}
-		})
+		w.turn(func() { w.answers(in, n) })
+	}
+}
+
+// answers takes what came in answer to probes. The caller holds the lock.
+func (w *worker) answers(in *inbox, n int) {
+	for i := range n {
+		b, _ := in.packet(i)
+		if a, who, ok := parseARPReply(b); ok {
+			w.answered(a, who)
+		}
 	}
 }
 
@@ -156,9 +159,10 @@ func (w *worker) resume(p *probe) {
 }
 
 // watchProbes ends the probes of one interface that nobody answered, until done is closed. All wait equally long,
-// so one look per tick of a quarter of that time is enough, and none while there is nothing to wait for.
+// so one look at the first one's end is enough, and none while there is nothing to wait for. An answer that came in time
+// counts, even if a busy machine has not let listenARP see it yet.
 func (s *Server) watchProbes(link int, p *port, done <-chan struct{}) {
-	w := newWorker(s, link, p)
+	in, w := newInbox(), newWorker(s, link, p)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -169,7 +173,11 @@ func (s *Server) watchProbes(link int, p *port, done <-chan struct{}) {
 		case <-timer.C:
 		}
 		var next time.Time
-		w.turn(func() { next = w.expire() })
+		n := in.poll(p.arpIO)
+		w.turn(func() {
+			w.answers(in, n)
+			next = w.expire()
+		})
 		if !next.IsZero() {
 			timer.Reset(max(next.Sub(s.opts.Now()), 0))
 		}

@@ -47,6 +47,7 @@ type subnet struct {
 	reserved map[ip4]*Reservation
 	byMAC    map[HWAddr]*Reservation
 	byID     map[string]*Reservation
+	byPort   map[string]*Reservation // by circuit
 	clients  map[string]*client
 	free     bindingHeap // bindings of pool addresses, by when they may be given to somebody else
 }
@@ -134,16 +135,19 @@ func newSubnet(cfg *Subnet, links []link) *subnet {
 	bits := 32 - cfg.Prefix.Bits()
 	s := &subnet{
 		cfg: cfg, first: toIP4(cfg.Prefix.Masked().Addr()), mask: ^ip4(0) << bits, link: -1,
-		reserved: map[ip4]*Reservation{}, byMAC: map[HWAddr]*Reservation{}, byID: map[string]*Reservation{},
+		reserved: map[ip4]*Reservation{}, byMAC: map[HWAddr]*Reservation{}, byID: map[string]*Reservation{}, byPort: map[string]*Reservation{},
 		clients: map[string]*client{},
 	}
 	s.last = s.first | ^s.mask
 	for i := range cfg.Reservations {
 		r := &cfg.Reservations[i]
 		s.reserved[toIP4(r.Address)] = r
-		if len(r.ClientID) > 0 {
+		switch {
+		case len(r.ClientID) > 0:
 			s.byID[string(r.ClientID)] = r
-		} else {
+		case len(r.CircuitID) > 0:
+			s.byPort[string(r.CircuitID)] = r
+		default:
 			s.byMAC[r.MAC] = r
 		}
 	}
@@ -199,14 +203,27 @@ func (s *subnet) inPool(a ip4) bool {
 	return false
 }
 
-// reservationFor finds what is kept for a client: by its identifier first, then by its hardware address.
-func (s *subnet) reservationFor(m *Message) *Reservation {
+// reservationFor finds what is kept for a client: by its identifier first, then by its hardware address, then by where
+// it is plugged in. A client that renews speaks to the server without its relay, which would say where that is: what it
+// holds tells that it was there. c is nil when the client is not known.
+func (s *subnet) reservationFor(m *Message, c *client) *Reservation {
 	if id := m.Option(OptClientID); len(id) > 0 {
 		if r := s.byID[string(id)]; r != nil {
 			return r
 		}
 	}
-	return s.byMAC[m.CHAddr]
+	if r := s.byMAC[m.CHAddr]; r != nil || len(s.byPort) == 0 {
+		return r
+	}
+	if circuit := relayOption(m.Option(OptRelayAgentInfo), 1); circuit != nil {
+		return s.byPort[string(circuit)]
+	}
+	if c != nil && c.owns != nil && toIP4(m.GIAddr) == 0 {
+		if r := s.reserved[c.owns.addr]; r != nil && len(r.CircuitID) > 0 {
+			return r
+		}
+	}
+	return nil
 }
 
 // bindingAt returns the record of an address, making it when there is none.
