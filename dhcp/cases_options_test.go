@@ -181,20 +181,19 @@ func optionFormatCases() []conformanceCase {
 		{
 			name: "overload/read", rule: "52 in a request: file is read before sname", rfc: "2131 §4.1, 3396 §5",
 			play: func(s *stage) {
-				id := dhcp.Option{Code: 61, Value: []byte{0, 'a', 'b'}}
-				more := dhcp.Option{Code: 61, Value: []byte("cd")}
+				inFile := wireOptions(dhcp.Option{Code: 61, Value: []byte{0, 'a'}}, dhcp.Option{Code: 55, Value: []byte{1, 15}})
+				inSname := wireOptions(dhcp.Option{Code: 61, Value: []byte{'b', 'c'}}, dhcp.Option{Code: 55, Value: []byte{6}})
 				r := s.offer(alice, with(52, 3), func(m *message) {
-					m.file, m.sname = append(wireOptions(id), 255), append(wireOptions(more), 255)
+					m.file, m.sname = append(inFile, 255), append(inSname, 255)
 				})
-				s.value(r, 61, []byte{0, 'a', 'b', 'c', 'd'})
+				s.joined(r, []byte{0, 'a', 'b', 'c'})
 			},
 		},
 		{
 			name: "long/read", rule: "an option that comes in parts is one option", rfc: "3396 §7",
 			play: func(s *stage) {
-				r := s.offer(alice, asking(1, 3), with(61, 0, 'p', 'c'), asking(15), with(61, '-', '1'))
-				s.value(r, 61, []byte("\x00pc-1"))
-				s.value(r, 15, []byte("aula.lan"))
+				r := s.offer(alice, asking(1, 15), with(61, 0, 'p', 'c'), asking(6), with(61, '-', '1'))
+				s.joined(r, []byte("\x00pc-1"))
 			},
 		},
 		{
@@ -205,5 +204,16 @@ func optionFormatCases() []conformanceCase {
 				s.value(r, 224, long(300)[0].Value)
 			},
 		},
+	}
+}
+
+// joined checks the reply to a client that asked in two parts for 1 and 15, and for 6, and gave its identifier in two
+// parts. Not every server sends that back.
+func (s *stage) joined(r *reply, id []byte) {
+	s.value(r, 15, []byte("aula.lan"))
+	s.value(r, 6, serverIP.AsSlice())
+	s.never(r, 3)
+	if r.has(61) || s.ring() != nil {
+		s.value(r, 61, id)
 	}
 }

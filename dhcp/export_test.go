@@ -80,3 +80,12 @@ func Restamped(journal []byte) []byte {
 	}
 	return b
 }
+
+// LoadDirectory loads the leases of a directory into the table, as Open does, and leaves the directory ready for more.
+func LoadDirectory(dir string, t *Table) error {
+	s, _, err := openStore(directory(dir), t)
+	if err != nil {
+		return err
+	}
+	return s.close()
+}

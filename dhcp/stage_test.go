@@ -334,7 +334,10 @@ func (s *stage) never(r *reply, codes ...uint8) {
 
 // value checks an option.
 func (s *stage) value(r *reply, code uint8, want []byte) {
-	if got := r.option(code); !bytes.Equal(got, want) || !r.has(code) {
-		s.failf("option %d is %x in %v, not %x", code, got, r.kind, want)
+	switch got := r.option(code); {
+	case !r.has(code):
+		s.failf("%v without option %d", r.kind, code)
+	case !bytes.Equal(got, want):
+		s.failf("option %d of %v is %.16x, not %.16x", code, r.kind, got, want)
 	}
 }
