@@ -39,14 +39,15 @@ type chain struct {
 
 // digest identifies the content of a table.
 func digest(chains []chain) string {
-	sum := sha256.New()
+	var text []byte
 	for _, c := range chains {
-		fmt.Fprintf(sum, "%s %s %d %d %t\n", c.name, c.kind, *c.hook, *c.priority, c.drop)
+		text = fmt.Appendf(text, "%s %s %d %d %t\n", c.name, c.kind, *c.hook, *c.priority, c.drop)
 		for _, r := range c.rules {
-			fmt.Fprintln(sum, r.text)
+			text = fmt.Appendln(text, r.text)
 		}
 	}
-	return hex.EncodeToString(sum.Sum(nil)[:6])
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:6])
 }
 
 func tableMark(lab, digest string) string { return markPrefix + lab + " " + digest }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"slices"
 	"strings"
@@ -98,8 +97,8 @@ func (o *upOptions) runClassPlan(ctx context.Context) (err error) {
 		}
 		plans.Labs = append(plans.Labs, plan)
 		if !o.app.wantsJSON() {
-			fmt.Fprintf(o.app.Out, "%s\n", o.app.OutStyle().Bold(job.Lab))
-			errs = append(errs, showPlan(o.app, plan))
+			_, err := fmt.Fprintf(o.app.Out, "%s\n", o.app.OutStyle().Bold(job.Lab))
+			errs = append(errs, err, showPlan(o.app, plan))
 		}
 	}
 	if o.app.wantsJSON() {
@@ -127,7 +126,7 @@ func (o *upOptions) job(s student) (*classJob, error) {
 	}
 	job := &classJob{student: s, spec: spec}
 	job.resolve = func(previous *lab.Lab, taken func(macgen.MAC) bool) (*lab.Lab, error) {
-		var random io.Reader = rand.Reader
+		random := rand.Reader
 		if s.Seed != "" {
 			random = lab.Stream(s.Seed, spec.Name.Value)
 		}

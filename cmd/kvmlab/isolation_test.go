@@ -117,7 +117,7 @@ func (s *sandbox) checkShell(lab string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer terminal.Close() //nolint:errcheck // the test is over
+	defer terminal.Close()
 	if _, err := terminal.WriteString("ls /sys/class/net | cat; echo lab is $KVMLAB_LAB; ls -l /proc/self/fd | grep -c -e kvmlab -e net:; exit 7\n"); err != nil {
 		s.t.Fatal(err)
 	}

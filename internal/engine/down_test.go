@@ -18,39 +18,42 @@ import (
 )
 
 func TestDownGoesOn(t *testing.T) {
-	bothIsolations(t, func(t *testing.T, l *lab.Lab) {
-		b := newBench(t)
-		before := neighbours(b)
-		b.mustUp(t, l)
-		b.before = func(op string) error {
-			if op == "destroy class-pc2" {
-				return errFault
+	for name, build := range bothIsolations() {
+		t.Run(name, func(t *testing.T) {
+			l := build()
+			b := newBench(t)
+			before := neighbours(b)
+			b.mustUp(t, l)
+			b.before = func(op string) error {
+				if op == "destroy class-pc2" {
+					return errFault
+				}
+				return nil
 			}
-			return nil
-		}
-		_, err := engine.New(b.cfg).Down(t.Context(), l.Name)
-		d, ok := errors.AsType[*diag.Diagnostic](err)
-		if !ok || d.Code != diag.DownIncomplete || !errors.Is(err, errFault) {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff([]string{"domain.pc2"}, d.Args["left"]); diff != "" {
-			t.Error(diff)
-		}
-		want := append(slices.Clone(before), "domain class-pc2 class running")
-		slices.Sort(want)
-		if diff := cmp.Diff(want, b.objects()); diff != "" {
-			t.Error(diff)
-		}
-		b.before = nil
-		b.mustDown(t, l.Name)
-		if diff := cmp.Diff(before, b.objects()); diff != "" {
-			t.Error(diff)
-		}
-		b.mustDown(t, l.Name)
-		if left := b.files(t); len(left) > 0 {
-			t.Errorf("down of no lab left %v", left)
-		}
-	})
+			_, err := engine.New(b.cfg).Down(t.Context(), l.Name)
+			d, ok := errors.AsType[*diag.Diagnostic](err)
+			if !ok || d.Code != diag.DownIncomplete || !errors.Is(err, errFault) {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"domain.pc2"}, d.Args["left"]); diff != "" {
+				t.Error(diff)
+			}
+			want := append(slices.Clone(before), "domain class-pc2 class running")
+			slices.Sort(want)
+			if diff := cmp.Diff(want, b.objects()); diff != "" {
+				t.Error(diff)
+			}
+			b.before = nil
+			b.mustDown(t, l.Name)
+			if diff := cmp.Diff(before, b.objects()); diff != "" {
+				t.Error(diff)
+			}
+			b.mustDown(t, l.Name)
+			if left := b.files(t); len(left) > 0 {
+				t.Errorf("down of no lab left %v", left)
+			}
+		})
+	}
 }
 
 func TestDownWithoutItsState(t *testing.T) {
@@ -64,62 +67,68 @@ func TestDownWithoutItsState(t *testing.T) {
 		{"lab.json damaged", func(f state.Lab, _ state.Dirs) error { return os.WriteFile(f.LabFile(), []byte("?"), 0o600) }},
 	} {
 		t.Run(damage.name, func(t *testing.T) {
-			bothIsolations(t, func(t *testing.T, l *lab.Lab) {
-				b := newBench(t)
-				before := neighbours(b)
-				b.mustUp(t, l)
-				files, err := b.cfg.Dirs.Lab(l.Name)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := damage.do(files, b.cfg.Dirs); err != nil {
-					t.Fatal(err)
-				}
-				if names, err := engine.New(b.cfg).Labs(t.Context()); err != nil || !slices.Equal(names, []string{"class"}) {
-					t.Errorf("labs: %v, %v", names, err)
-				}
-				b.mustDown(t, l.Name)
-				if diff := cmp.Diff(before, b.objects()); diff != "" {
-					t.Error(diff)
-				}
-				if left := b.files(t); len(left) > 0 {
-					t.Errorf("left %v", left)
-				}
-			})
+			for name, build := range bothIsolations() {
+				t.Run(name, func(t *testing.T) {
+					l := build()
+					b := newBench(t)
+					before := neighbours(b)
+					b.mustUp(t, l)
+					files, err := b.cfg.Dirs.Lab(l.Name)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := damage.do(files, b.cfg.Dirs); err != nil {
+						t.Fatal(err)
+					}
+					if names, err := engine.New(b.cfg).Labs(t.Context()); err != nil || !slices.Equal(names, []string{"class"}) {
+						t.Errorf("labs: %v, %v", names, err)
+					}
+					b.mustDown(t, l.Name)
+					if diff := cmp.Diff(before, b.objects()); diff != "" {
+						t.Error(diff)
+					}
+					if left := b.files(t); len(left) > 0 {
+						t.Errorf("left %v", left)
+					}
+				})
+			}
 		})
 	}
 }
 
 func TestUpAfterTheStateWasLost(t *testing.T) {
-	bothIsolations(t, func(t *testing.T, l *lab.Lab) {
-		b := newBench(t)
-		b.mustUp(t, l)
-		if err := os.RemoveAll(b.cfg.Dirs.State); err != nil {
-			t.Fatal(err)
-		}
-		b.events = nil
-		_, err := engine.New(b.cfg).Up(t.Context(), l.Name, func(prev *lab.Lab, taken func(macgen.MAC) bool) (*lab.Lab, error) {
-			for _, g := range l.Guests {
-				was, ok := prev.Guest(g.Name)
-				if !ok || !cmp.Equal(was.NICs, g.NICs) {
-					t.Errorf("%s was %v, is rebuilt as %v", g.Name, g.NICs, was)
-				}
-				if taken(g.NICs[0].MAC) {
-					t.Errorf("the MAC of %s is taken by itself", g.Name)
-				}
+	for name, build := range bothIsolations() {
+		t.Run(name, func(t *testing.T) {
+			l := build()
+			b := newBench(t)
+			b.mustUp(t, l)
+			if err := os.RemoveAll(b.cfg.Dirs.State); err != nil {
+				t.Fatal(err)
 			}
-			return l, nil
-		}, engine.UpOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff([]string{"supervisor"}, b.told(engine.Done)); diff != "" {
-			t.Error(diff)
-		}
-		if plan := b.mustUp(t, l); len(plan.Changes) > 0 {
-			t.Error(plan.Text(false))
-		}
-	})
+			b.events = nil
+			_, err := engine.New(b.cfg).Up(t.Context(), l.Name, func(prev *lab.Lab, taken func(macgen.MAC) bool) (*lab.Lab, error) {
+				for _, g := range l.Guests {
+					was, ok := prev.Guest(g.Name)
+					if !ok || !cmp.Equal(was.NICs, g.NICs) {
+						t.Errorf("%s was %v, is rebuilt as %v", g.Name, g.NICs, was)
+					}
+					if taken(g.NICs[0].MAC) {
+						t.Errorf("the MAC of %s is taken by itself", g.Name)
+					}
+				}
+				return l, nil
+			}, engine.UpOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"supervisor"}, b.told(engine.Done)); diff != "" {
+				t.Error(diff)
+			}
+			if plan := b.mustUp(t, l); len(plan.Changes) > 0 {
+				t.Error(plan.Text(false))
+			}
+		})
+	}
 }
 
 func TestDownLeavesWhatLostItsMark(t *testing.T) {

@@ -56,11 +56,12 @@ func isolated(l *lab.Lab) *lab.Lab {
 	return l
 }
 
-// bothIsolations runs a test with the class's lab in the host's namespace, and in one of its own.
-func bothIsolations(t *testing.T, test func(t *testing.T, l *lab.Lab)) {
-	t.Helper()
-	t.Run("host", func(t *testing.T) { test(t, threeTaps("class", 0)) })
-	t.Run("netns", func(t *testing.T) { test(t, isolated(threeTaps("class", 0))) })
+// bothIsolations are builders of the class's lab: in the host's namespace, and in one of its own.
+func bothIsolations() map[string]func() *lab.Lab {
+	return map[string]func() *lab.Lab{
+		"host":  func() *lab.Lab { return threeTaps("class", 0) },
+		"netns": func() *lab.Lab { return isolated(threeTaps("class", 0)) },
+	}
 }
 
 // fixed is a Resolver that always gives l.

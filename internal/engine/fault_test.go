@@ -61,75 +61,81 @@ func neighbours(b *bench) []string {
 
 // Every operation fails once, in turn. Whatever it was, Up takes back what it did.
 func TestUpRollsBackAfterEveryFailure(t *testing.T) {
-	bothIsolations(t, func(t *testing.T, l *lab.Lab) {
-		for at := 1; ; at++ {
-			b := newBench(t)
-			before := neighbours(b)
-			fails := &counter{at: at}
-			b.before = func(op string) error {
-				if changing(op) && fails.step() {
-					return errFault
+	for name, build := range bothIsolations() {
+		t.Run(name, func(t *testing.T) {
+			l := build()
+			for at := 1; ; at++ {
+				b := newBench(t)
+				before := neighbours(b)
+				fails := &counter{at: at}
+				b.before = func(op string) error {
+					if changing(op) && fails.step() {
+						return errFault
+					}
+					return nil
 				}
-				return nil
-			}
-			_, err := b.up(t.Context(), l)
-			if !fails.reached() {
-				if err != nil {
-					t.Fatal(err)
+				_, err := b.up(t.Context(), l)
+				if !fails.reached() {
+					if err != nil {
+						t.Fatal(err)
+					}
+					// 1 bridge, 3 taps, 1 supervisor, 3 times define and start, and none; isolated also the namespace, and
+					// for each guest its tap staged (twice), moved and mended, and a second start.
+					want := map[lab.Isolation]int{lab.Host: 12, lab.Netns: 28}
+					if at != want[l.Isolation] {
+						t.Errorf("%d operations were tried", at-1)
+					}
+					return
 				}
-				// 1 bridge, 3 taps, 1 supervisor, 3 times define and start, and none; isolated also the namespace, and
-				// for each guest its tap staged (twice), moved and mended, and a second start.
-				want := map[lab.Isolation]int{lab.Host: 12, lab.Netns: 28}
-				if at != want[l.Isolation] {
-					t.Errorf("%d operations were tried", at-1)
+				if !errors.Is(err, errFault) || !errors.Is(err, diag.New(diag.RolledBack, nil)) || diag.ExitCode(err) != diag.ExitFailed {
+					t.Errorf("operation %d: error %v", at, err)
 				}
-				return
+				if diff := cmp.Diff(before, b.objects()); diff != "" {
+					t.Errorf("operation %d: %s", at, diff)
+				}
+				if left := b.files(t); len(left) > 0 {
+					t.Errorf("operation %d left %v", at, left)
+				}
+				if diff := cmp.Diff(b.told(engine.Started), b.told(engine.Undone)); diff != "" {
+					t.Errorf("operation %d: begun and not undone: %s", at, diff)
+				}
 			}
-			if !errors.Is(err, errFault) || !errors.Is(err, diag.New(diag.RolledBack, nil)) || diag.ExitCode(err) != diag.ExitFailed {
-				t.Errorf("operation %d: error %v", at, err)
-			}
-			if diff := cmp.Diff(before, b.objects()); diff != "" {
-				t.Errorf("operation %d: %s", at, diff)
-			}
-			if left := b.files(t); len(left) > 0 {
-				t.Errorf("operation %d left %v", at, left)
-			}
-			if diff := cmp.Diff(b.told(engine.Started), b.told(engine.Undone)); diff != "" {
-				t.Errorf("operation %d: begun and not undone: %s", at, diff)
-			}
-		}
-	})
+		})
+	}
 }
 
 // The caller gives up when a record of the journal is written, each in turn.
 func TestUpRollsBackWhenInterruptedAtEveryRecord(t *testing.T) {
-	bothIsolations(t, func(t *testing.T, l *lab.Lab) {
-		for at := 1; ; at++ {
-			b := newBench(t)
-			before := neighbours(b)
-			ctx, cancel := context.WithCancel(t.Context())
-			interrupts := &counter{at: at, then: cancel}
-			b.cfg.AfterRecord = func(state.Record) { interrupts.step() }
-			_, err := b.up(ctx, l)
-			cancel()
-			if !interrupts.reached() {
-				want := map[lab.Isolation]int{lab.Host: 17, lab.Netns: 19} // begin and done of eight changes, or nine, and none
-				if err != nil || at != want[l.Isolation] {
-					t.Errorf("%d records, %v", at-1, err)
+	for name, build := range bothIsolations() {
+		t.Run(name, func(t *testing.T) {
+			l := build()
+			for at := 1; ; at++ {
+				b := newBench(t)
+				before := neighbours(b)
+				ctx, cancel := context.WithCancel(t.Context())
+				interrupts := &counter{at: at, then: cancel}
+				b.cfg.AfterRecord = func(state.Record) { interrupts.step() }
+				_, err := b.up(ctx, l)
+				cancel()
+				if !interrupts.reached() {
+					want := map[lab.Isolation]int{lab.Host: 17, lab.Netns: 19} // begin and done of eight changes, or nine, and none
+					if err != nil || at != want[l.Isolation] {
+						t.Errorf("%d records, %v", at-1, err)
+					}
+					return
 				}
-				return
+				if diag.ExitCode(err) != diag.ExitCancelled || !errors.Is(err, context.Canceled) {
+					t.Errorf("record %d: error %v", at, err)
+				}
+				if diff := cmp.Diff(before, b.objects()); diff != "" {
+					t.Errorf("record %d: %s", at, diff)
+				}
+				if left := b.files(t); len(left) > 0 {
+					t.Errorf("record %d left %v", at, left)
+				}
 			}
-			if diag.ExitCode(err) != diag.ExitCancelled || !errors.Is(err, context.Canceled) {
-				t.Errorf("record %d: error %v", at, err)
-			}
-			if diff := cmp.Diff(before, b.objects()); diff != "" {
-				t.Errorf("record %d: %s", at, diff)
-			}
-			if left := b.files(t); len(left) > 0 {
-				t.Errorf("record %d left %v", at, left)
-			}
-		}
-	})
+		})
+	}
 }
 
 // crashAt makes the process die when it steps: from then on nothing that it does has an effect, on the world or on
@@ -167,21 +173,48 @@ func (b *bench) crashAt(t interface{ Fatal(...any) }, at int) (dies *counter, re
 // The process dies at every record of the journal and before every operation. Down leaves nothing, a stranger's
 // objects beside it stay; Up again, in its place, brings the lab up.
 func TestDownAfterACrashAnywhere(t *testing.T) {
-	bothIsolations(t, func(t *testing.T, l *lab.Lab) {
-		for at, crashed := 1, true; crashed; at++ {
-			for _, again := range []bool{false, true} {
-				b := newBench(t)
-				before := neighbours(b)
-				dies, revive := b.crashAt(t, at)
-				_, _ = b.up(t.Context(), l) // its error is a dead process's
-				crashed = dies.reached()
-				revive()
-				if again {
-					b.mustUp(t, l)
-					if plan := b.mustUp(t, l); len(plan.Changes) > 0 {
-						t.Fatalf("point %d: not mended: %s", at, plan.Text(false))
+	for name, build := range bothIsolations() {
+		t.Run(name, func(t *testing.T) {
+			l := build()
+			for at, crashed := 1, true; crashed; at++ {
+				for _, again := range []bool{false, true} {
+					b := newBench(t)
+					before := neighbours(b)
+					dies, revive := b.crashAt(t, at)
+					_, _ = b.up(t.Context(), l) // its error is a dead process's
+					crashed = dies.reached()
+					revive()
+					if again {
+						b.mustUp(t, l)
+						if plan := b.mustUp(t, l); len(plan.Changes) > 0 {
+							t.Fatalf("point %d: not mended: %s", at, plan.Text(false))
+						}
+					}
+					b.mustDown(t, l.Name)
+					if diff := cmp.Diff(before, b.objects()); diff != "" {
+						t.Fatalf("point %d: %s", at, diff)
+					}
+					if left := b.files(t); len(left) > 0 {
+						t.Fatalf("point %d left %v", at, left)
 					}
 				}
+			}
+		})
+	}
+}
+
+func TestDownAfterADownThatCrashedAnywhere(t *testing.T) {
+	for name, build := range bothIsolations() {
+		t.Run(name, func(t *testing.T) {
+			l := build()
+			for at, crashed := 1, true; crashed; at++ {
+				b := newBench(t)
+				before := neighbours(b)
+				b.mustUp(t, l)
+				dies, revive := b.crashAt(t, at)
+				_, _ = engine.New(b.cfg).Down(t.Context(), l.Name)
+				crashed = dies.reached()
+				revive()
 				b.mustDown(t, l.Name)
 				if diff := cmp.Diff(before, b.objects()); diff != "" {
 					t.Fatalf("point %d: %s", at, diff)
@@ -190,29 +223,8 @@ func TestDownAfterACrashAnywhere(t *testing.T) {
 					t.Fatalf("point %d left %v", at, left)
 				}
 			}
-		}
-	})
-}
-
-func TestDownAfterADownThatCrashedAnywhere(t *testing.T) {
-	bothIsolations(t, func(t *testing.T, l *lab.Lab) {
-		for at, crashed := 1, true; crashed; at++ {
-			b := newBench(t)
-			before := neighbours(b)
-			b.mustUp(t, l)
-			dies, revive := b.crashAt(t, at)
-			_, _ = engine.New(b.cfg).Down(t.Context(), l.Name)
-			crashed = dies.reached()
-			revive()
-			b.mustDown(t, l.Name)
-			if diff := cmp.Diff(before, b.objects()); diff != "" {
-				t.Fatalf("point %d: %s", at, diff)
-			}
-			if left := b.files(t); len(left) > 0 {
-				t.Fatalf("point %d left %v", at, left)
-			}
-		}
-	})
+		})
+	}
 }
 
 // Down goes on after an error, keeps the state, says what is left, and finishes when it is called again.

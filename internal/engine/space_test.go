@@ -244,15 +244,6 @@ func (n namespaces) Remove(ctx context.Context, lab string) (bool, error) {
 	return ok, nil
 }
 
-// everyLink yields the links of every namespace; the world is locked.
-func (w *world) everyLink() []netsetup.Link {
-	all := slices.Collect(maps.Values(w.links))
-	for _, links := range w.spaces {
-		all = slices.AppendSeq(all, maps.Values(links))
-	}
-	return all
-}
-
 func (s space) FindNAT(ctx context.Context, lab string) (bool, error) {
 	end, err := s.begin(ctx, "read nat")
 	if err != nil {
