@@ -199,6 +199,7 @@ type outcome struct {
 	Seconds float64 // it took
 	Err     error
 	begun   bool
+	trace   *timings
 }
 
 // classReport is a class in JSON.
@@ -214,13 +215,14 @@ type classLab struct {
 	Changes int       `json:"changes"`
 	Seconds float64   `json:"seconds"`
 	Code    diag.Code `json:"code,omitempty"` // of the error
+	Timings []timing  `json:"timings,omitempty"`
 }
 
 // reportClass prints the class in JSON.
 func reportClass(a *app, all []outcome) error {
 	report := classReport{Labs: []classLab{}}
 	for _, o := range all {
-		report.Labs = append(report.Labs, classLab{o.Name, o.Lab, o.Done, o.Changes, o.Seconds, diag.CodeOf(o.Err)})
+		report.Labs = append(report.Labs, classLab{o.Name, o.Lab, o.Done, o.Changes, o.Seconds, diag.CodeOf(o.Err), o.trace.sorted()})
 	}
 	return a.printJSON(report)
 }

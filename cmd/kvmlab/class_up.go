@@ -184,18 +184,20 @@ func (o *upOptions) bringUpOne(ctx context.Context, h *host, job *classJob, show
 	}
 	defer waiter.Close()
 	row := show.row(job.draft)
-	waiter.watch = row.Event
-	opts := engine.UpOptions{Ready: waiter.Wait}
+	trace := newTimings(o.app, o.timings)
+	waiter.watch = func(ev lab.Event) { trace.Event(ev); row.Event(ev) }
+	opts := engine.UpOptions{Planned: func(*lab.Lab) { trace.Planned() }, Ready: waiter.Wait}
 	if o.noWait {
 		opts.Ready = nil
 	}
-	one := h.with(func(ev engine.Event) { waiter.Change(ev); row.Change(ev) })
+	one := h.with(func(ev engine.Event) { trace.Change(ev); waiter.Change(ev); row.Change(ev) })
 	result, err := one.Up(ctx, job.Lab, job.resolve, opts)
 	done.Err, done.Done = err, err == nil
 	if result != nil && result.Plan != nil {
 		done.Changes = len(result.Plan.Changes)
 	}
 	done.Seconds = o.app.now().Sub(began).Seconds()
+	done.trace = trace
 	row.Finish(done)
 	return done
 }
@@ -241,8 +243,15 @@ func writeClass(a *app, all []outcome) error {
 		}
 		table.Row(o.Name, o.Lab, state, seconds)
 	}
+	var errs []error
+	for _, o := range all {
+		if o.trace != nil {
+			_, err := fmt.Fprintf(a.Out, "%s\n", a.OutStyle().Bold(o.Lab))
+			errs = append(errs, err, o.trace.write(a))
+		}
+	}
 	_, err := table.WriteTo(a.Out)
-	return err
+	return errors.Join(append(errs, err)...)
 }
 
 // classScreen is the one progress view of a class: a line for each lab, whose steps are done when the last of its guests

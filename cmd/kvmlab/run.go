@@ -49,7 +49,7 @@ func runForeground(ctx context.Context, o *upOptions) (err error) {
 	if err != nil {
 		return errors.Join(err, inside.Stop(context.WithoutCancel(ctx)))
 	}
-	if err := o.showResult(ctx, h, result, a.now().Sub(began)); err != nil {
+	if err := o.showResult(ctx, h, result, a.now().Sub(began), nil); err != nil {
 		a.log.Warn("show the lab", "lab", name, "err", err)
 	}
 	a.say("run.ready", "lab", name)

@@ -35,6 +35,7 @@ type upOptions struct {
 	old     bool // --old-images
 	accel   accelChoice
 	isolate bool // --isolate
+	timings bool // --timings
 
 	class      classFlags
 	force      bool   // --force: do not ask whether the class fits
@@ -57,6 +58,7 @@ func newUpCmd(a *app) *cobra.Command {
 	opts.addFlags(cmd)
 	cmd.Flags().BoolVar(&opts.noWait, "no-wait", false, a.T("up.flag.no-wait"))
 	cmd.Flags().BoolVar(&opts.dryRun, "dry-run", false, a.T("up.flag.dry-run"))
+	cmd.Flags().BoolVar(&opts.timings, "timings", false, a.T("up.flag.timings"))
 	opts.addClassFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts.setArgs(args)
@@ -229,6 +231,7 @@ func (o *upOptions) run(ctx context.Context) (err error) {
 		return err
 	}
 	show := newUpScreen(o.app, o.explain)
+	show.trace = newTimings(o.app, o.timings)
 	defer show.Close()
 	h, err := openHost(ctx, o.app, hostOptions{accel: o.accel, oldImages: o.old, sink: show.Change})
 	if err != nil {
@@ -240,7 +243,7 @@ func (o *upOptions) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := o.showResult(ctx, h, result, o.app.now().Sub(began)); err != nil {
+	if err := o.showResult(ctx, h, result, o.app.now().Sub(began), show.trace); err != nil {
 		return err
 	}
 	if len(result.Plan.Changes) > 0 && !o.app.wantsJSON() {
@@ -266,7 +269,7 @@ func (o *upOptions) bringUp(ctx context.Context, h *host, name string, resolve e
 }
 
 // showResult prints the table of guests and how long it took.
-func (o *upOptions) showResult(ctx context.Context, h *host, result *engine.Result, took time.Duration) error {
+func (o *upOptions) showResult(ctx context.Context, h *host, result *engine.Result, took time.Duration, trace *timings) error {
 	a := o.app
 	st, err := observeLab(ctx, a, h, result.Lab.Name)
 	if err != nil {
@@ -276,9 +279,10 @@ func (o *upOptions) showResult(ctx context.Context, h *host, result *engine.Resu
 		return a.printJSON(struct {
 			Changes int      `json:"changes"`
 			Lab     labState `json:"lab"`
-		}{len(result.Plan.Changes), st})
+			Timings []timing `json:"timings,omitempty"`
+		}{len(result.Plan.Changes), st, trace.sorted()})
 	}
-	if err := writeGuestTable(a, a.Out, st); err != nil {
+	if err := errors.Join(trace.write(a), writeGuestTable(a, a.Out, st)); err != nil {
 		return err
 	}
 	if len(result.Plan.Changes) == 0 {

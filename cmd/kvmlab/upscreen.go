@@ -15,6 +15,7 @@ type upScreen struct {
 	app     *app
 	explain bool
 	waiter  *leaseWaiter
+	trace   *timings
 	screen  *cliui.Screen
 	tapOf   map[string]string // guest by tap
 }
@@ -31,6 +32,7 @@ func (s *upScreen) Begin(w *leaseWaiter) {
 
 // Open starts drawing, once it is known which guests there are.
 func (s *upScreen) Open(l *lab.Lab) {
+	s.trace.Planned()
 	guests := make([]string, len(l.Guests))
 	for i, g := range l.Guests {
 		guests[i] = g.Name
@@ -51,6 +53,7 @@ func (s *upScreen) Close() {
 
 // Change shows a change of the engine: a tap and a domain are steps of their guest, the rest is the lab's.
 func (s *upScreen) Change(ev engine.Event) {
+	s.trace.Change(ev)
 	if s.waiter != nil {
 		s.waiter.Change(ev)
 	}
@@ -103,6 +106,7 @@ var dhcpSteps = map[string]cliui.Step{
 
 // Event shows what the supervisor saw of a guest.
 func (s *upScreen) Event(ev lab.Event) {
+	s.trace.Event(ev)
 	if s.screen == nil || ev.Guest == "" {
 		return
 	}
