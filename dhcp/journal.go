@@ -22,6 +22,7 @@ const (
 	journalVersion = 1
 	fileHeaderSize = 8 + 4 + 8 + 4
 	recordHead     = 2 + 4 + 8
+	typicalRecord  = recordHead + 44 // of a client without identifier and name; few are shorter
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -160,6 +161,26 @@ func parseRecord(b []byte) (r record, ok bool) {
 	}
 	r.hostname, r.server = b[:n], ip4(binary.BigEndian.Uint32(b[n:]))
 	return r, r.state >= StateBound && r.state <= StateDeclined
+}
+
+// expect makes room for the records of a journal, which is cheaper at once than by and by. Many may be about one
+// address, so there is never more room than there are addresses.
+func (t *Table) expect(records int) {
+	total := 0
+	for _, s := range t.subnets {
+		n := len(s.reserved)
+		for _, p := range s.pool {
+			n += int(p.last-p.first) + 1
+		}
+		n = min(n, records)
+		total = min(total+n, records)
+		if len(s.clients) == 0 {
+			s.clients = make(map[string]*client, n)
+		}
+	}
+	if len(t.byAddr) == 0 {
+		t.byAddr = make(map[ip4]*binding, total)
+	}
 }
 
 // restore takes a record into the table. Addresses outside every subnet, of an older configuration, are left out.

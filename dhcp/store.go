@@ -70,9 +70,9 @@ type loaded struct {
 	damage   string // what could not be read; empty when all could
 }
 
-// load reads the newest readable generation and calls fn for each of its records. A generation whose header is
-// damaged gives way to the one before it.
-func load(d disk, fn func(record)) (loaded, error) {
+// load reads the newest readable generation and calls fn for each of its records, after expect has been told how many
+// they may be. A generation whose header is damaged gives way to the one before it.
+func load(d disk, expect func(records int), fn func(record)) (loaded, error) {
 	gens, err := generations(d)
 	if errors.Is(err, fs.ErrNotExist) {
 		return loaded{}, nil
@@ -95,6 +95,7 @@ func load(d disk, fn func(record)) (loaded, error) {
 			return loaded{}, err
 		}
 		l := loaded{gen: gen, size: len(b)}
+		expect(len(b) / typicalRecord)
 		var rest bool
 		if l.end, l.seq, rest = scanJournal(b, fn); rest {
 			damage = append(damage, fmt.Sprintf("%s is unreadable after octet %d; if a power cut tore it, nothing "+
@@ -108,7 +109,7 @@ func load(d disk, fn func(record)) (loaded, error) {
 
 // openStore loads the directory's leases into the table and prepares for writing. damage says what was unreadable.
 func openStore(d disk, t *Table) (s *store, damage string, err error) {
-	l, err := load(d, t.restore)
+	l, err := load(d, t.expect, t.restore)
 	if err != nil {
 		return nil, "", err
 	}
@@ -278,7 +279,7 @@ func ReadLeasesAt(dir string, now time.Time) ([]Lease, error) {
 	var err error
 	for range 3 {
 		// A running server may replace the generation between the listing and the reading.
-		if _, err = load(directory(dir), take); !errors.Is(err, fs.ErrNotExist) {
+		if _, err = load(directory(dir), func(int) {}, take); !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 	}

@@ -49,6 +49,7 @@ type subnet struct {
 	byID     map[string]*Reservation
 	byPort   map[string]*Reservation // by circuit
 	clients  map[string]*client
+	spare    []client    // clients are made many at a time, as bindings are
 	free     bindingHeap // bindings of pool addresses, by when they may be given to somebody else
 }
 
@@ -246,7 +247,12 @@ func (s *subnet) clientOf(key []byte) *client {
 	if c := s.clients[string(key)]; c != nil {
 		return c
 	}
-	c := &client{key: string(key)}
+	if len(s.spare) == 0 {
+		s.spare = make([]client, 64)
+	}
+	c := &s.spare[0]
+	s.spare = s.spare[1:]
+	c.key = string(key)
 	s.clients[c.key] = c
 	return c
 }
