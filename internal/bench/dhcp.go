@@ -30,8 +30,8 @@ func (o options) plan() plan {
 		}
 	}
 	return plan{
-		rounds: 7, largeRounds: 5, many: 1500 * time.Millisecond, single: 700 * time.Millisecond, large: 1500 * time.Millisecond,
-		preload: 12 * time.Second, perfPeriod: 3, perfTrials: 7, clients: 500, moreClients: 50_000, leases: 1_000_000,
+		rounds: 6, largeRounds: 5, many: 1500 * time.Millisecond, single: 700 * time.Millisecond, large: 1500 * time.Millisecond,
+		preload: 10 * time.Second, perfPeriod: 3, perfTrials: 6, clients: 500, moreClients: 50_000, leases: 1_000_000,
 	}
 }
 
