@@ -232,6 +232,30 @@ func TestOptionsAgreeWithTheServer(t *testing.T) {
 	}
 }
 
+// TestServerExample reads the file that docs/dhcp-serve.md shows.
+func TestServerExample(t *testing.T) {
+	page, err := os.ReadFile("../../docs/dhcp-serve.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	example, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("the page shows no file")
+	}
+	s, err := lab.ParseServer("example.yaml", []byte(example), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Interfaces) != 2 || len(s.Subnets) != 2 || !s.Subnets[1].Relayed || s.Subnets[1].DHCP.DNS == nil ||
+		len(s.Subnets[0].DHCP.Reservations) != 2 || !s.Subnets[0].DHCP.Policy.Authoritative {
+		t.Errorf("server %+v", s)
+	}
+	if s, err = lab.ParseServer("example.yaml", []byte(example), []string{"br1"}); err != nil || s.Interfaces[0] != "br1" {
+		t.Errorf("with --interface br1: %+v, %v", s, err)
+	}
+}
+
 // TestFaultsAgreeWithTheServer: both take and refuse the same faults.
 func TestFaultsAgreeWithTheServer(t *testing.T) {
 	for _, text := range []string{
