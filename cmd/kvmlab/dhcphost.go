@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -88,22 +89,13 @@ func ownAddress(s *lab.Server, name string, addresses []netip.Addr) (netip.Addr,
 			fallback = a
 		}
 	}
-	if s.ServerID.IsValid() && !contains(addresses, s.ServerID) {
+	if s.ServerID.IsValid() && !slices.Contains(addresses, s.ServerID) {
 		return netip.Addr{}, diag.New(diag.ServerIDElsewhere, diag.Args{"address": s.ServerID, "interface": name})
 	}
 	if !fallback.IsValid() {
 		return netip.Addr{}, diag.New(diag.DHCPInterface, diag.Args{"interface": name, "subnet": strings.Join(subnets, ", ")})
 	}
 	return fallback, nil
-}
-
-func contains(all []netip.Addr, a netip.Addr) bool {
-	for _, one := range all {
-		if one == a {
-			return true
-		}
-	}
-	return false
 }
 
 // interfaceAddresses are the IPv4 addresses of an interface, in the kernel's order.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os/exec"
 	"slices"
 	"time"
@@ -66,7 +65,7 @@ func benchDHCP(ctx context.Context, o options) (string, error) {
 	var present []contender
 	for _, c := range contenders() {
 		if _, err := exec.LookPath(c.program); c.program != "" && err != nil {
-			fmt.Fprintf(o.log, "%s is not installed\n", c.program)
+			o.say("%s is not installed", c.program)
 			continue
 		}
 		present = append(present, c)
@@ -124,7 +123,7 @@ func benchSmall(ctx context.Context, o options, p plan, present []contender, res
 		}
 	}
 	for round := range p.rounds {
-		fmt.Fprintf(o.log, "%d clients: round %d of %d\n", p.clients, round+1, p.rounds)
+		o.say("%d clients: round %d of %d", p.clients, round+1, p.rounds)
 		for _, s := range inTurn(stands, round) {
 			many, err := runLoad(ctx, s.fd, p.clients, outstanding, p.many, false)
 			if err != nil {
@@ -149,7 +148,7 @@ func benchLarge(ctx context.Context, o options, p plan, present []contender, res
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
 	for _, s := range stands {
-		fmt.Fprintf(o.log, "%d clients: first leases from %s\n", p.moreClients, s.name)
+		o.say("%d clients: first leases from %s", p.moreClients, s.name)
 		r, err := runLoad(ctx, s.fd, p.moreClients, outstanding, p.preload, true)
 		if err != nil {
 			return err
@@ -157,7 +156,7 @@ func benchLarge(ctx context.Context, o options, p plan, present []contender, res
 		results[s.name].loaded = r.done
 	}
 	for round := range p.largeRounds {
-		fmt.Fprintf(o.log, "%d clients: round %d of %d\n", p.moreClients, round+1, p.largeRounds)
+		o.say("%d clients: round %d of %d", p.moreClients, round+1, p.largeRounds)
 		for _, s := range inTurn(stands, round) {
 			r, err := runLoad(ctx, s.fd, p.moreClients, outstanding, p.large, false)
 			if err != nil {

@@ -61,22 +61,15 @@ func runLoad(ctx context.Context, fd int, clients, outstanding int, limit time.D
 		}
 	}
 	buf := make([]byte, 2048)
-	check := began
-	for {
-		n, err := unix.Read(fd, buf)
-		now := time.Now()
-		if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
-			return l.result, fmt.Errorf("receive: %w", err)
-		}
-		if err == nil {
-			if err := l.take(buf[:n], now); err != nil {
-				return l.result, err
-			}
+	for check := began; ; {
+		now, err := l.step(buf)
+		if err != nil {
+			return l.result, err
 		}
 		if now.Sub(check) > 100*time.Millisecond {
 			check = now
-			if err := l.expire(now); err != nil || ctx.Err() != nil {
-				return l.result, errors.Join(err, ctx.Err())
+			if err := errors.Join(l.expire(now), ctx.Err()); err != nil {
+				return l.result, err
 			}
 		}
 		if now.Sub(began) > limit || all && l.result.done >= clients {
@@ -84,6 +77,19 @@ func runLoad(ctx context.Context, fd int, clients, outstanding int, limit time.D
 			return l.result, nil
 		}
 	}
+}
+
+// step takes the next frame, if one comes within the socket's timeout.
+func (l *load) step(buf []byte) (now time.Time, err error) {
+	n, err := unix.Read(l.fd, buf)
+	now = time.Now()
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return now, nil
+	case err != nil:
+		return now, fmt.Errorf("receive: %w", err)
+	}
+	return now, l.take(buf[:n], now)
 }
 
 // begin sends the next client's DISCOVER from a slot. The slot is the low octet of the xid.

@@ -26,15 +26,17 @@ func benchMillion(ctx context.Context, o options, leases int) (started samples, 
 		return nil, err
 	}
 	for _, line := range [][]string{
-		{"netns", "add", "million"}, {"-n", "million", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"},
-		{"-n", "million", "addr", "add", "10.0.0.1/8", "dev", "eth0"}, {"-n", "million", "link", "set", "eth0", "up"},
+		{"netns", "add", "million"},
+		{"-n", "million", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1"},
+		{"-n", "million", "addr", "add", "10.0.0.1/8", "dev", "eth0"},
+		{"-n", "million", "link", "set", "eth0", "up"},
 	} {
 		if out, err := exec.CommandContext(ctx, "ip", line...).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("ip %v: %w: %s", line, err, out)
 		}
 	}
 	for range 5 {
-		fmt.Fprintf(o.log, "start with %d leases\n", leases)
+		o.say("start with %d leases", leases)
 		d, err := startTime(ctx, o, dir)
 		if err != nil {
 			return nil, err

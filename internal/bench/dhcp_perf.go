@@ -21,21 +21,18 @@ type perfResult struct {
 // benchPerf searches that rate for every server, a step for each in turn.
 func benchPerf(ctx context.Context, o options, p plan, stands []*stand, results map[string]*figures) error {
 	if _, err := exec.LookPath("perfdhcp"); err != nil {
-		fmt.Fprintln(o.log, "perfdhcp (Debian package kea-admin) is not installed")
+		o.say("perfdhcp (Debian package kea-admin) is not installed")
 		return nil
 	}
-	type search struct {
-		low, high, try float64
-	}
-	searches := map[string]*search{}
+	searches := map[string]*rateSearch{}
 	for _, s := range stands {
-		if s.name != "echo" { // which plays no relay's server
+		if s.name != "echo" { // which is no server that a relay could speak to
 			// A closed loop says about where the limit lies.
-			searches[s.name] = &search{try: 0.8 * results[s.name].many.rate.quantile(0.5)}
+			searches[s.name] = &rateSearch{try: 0.8 * results[s.name].many.rate.quantile(0.5)}
 		}
 	}
 	for trial := range p.perfTrials {
-		fmt.Fprintf(o.log, "perfdhcp: step %d of %d\n", trial+1, p.perfTrials)
+		o.say("perfdhcp: step %d of %d", trial+1, p.perfTrials)
 		for _, s := range inTurn(stands, trial) {
 			at := searches[s.name]
 			if at == nil || at.try < 1 {
@@ -45,22 +42,35 @@ func benchPerf(ctx context.Context, o options, p plan, stands []*stand, results 
 			if err != nil {
 				return fmt.Errorf("perfdhcp against %s: %w", s.name, err)
 			}
-			// perfdhcp itself may not manage to send as fast as it was told to.
-			if r.drops <= dropLimit && r.rate > results[s.name].perf.rate {
-				results[s.name].perf = r
-			}
-			if r.drops <= dropLimit && r.rate > 0.95*at.try {
-				at.low = at.try
-			} else {
-				at.high = at.try
-			}
-			at.try = (at.low + at.high) / 2
-			if at.high == 0 {
-				at.try = 1.4 * at.low
-			}
+			at.learn(r)
+			results[s.name].perf = at.best
 		}
 	}
 	return nil
+}
+
+// rateSearch halves the distance between a rate that was kept and one that was not.
+type rateSearch struct {
+	low, high, try float64
+	best           perfResult
+}
+
+// learn chooses the next rate to try.
+func (s *rateSearch) learn(r perfResult) {
+	kept := r.drops <= dropLimit
+	if kept && r.rate > s.best.rate {
+		s.best = r
+	}
+	// perfdhcp itself may not manage to send as fast as it was told to.
+	if kept && r.rate > 0.95*s.try {
+		s.low = s.try
+	} else {
+		s.high = s.try
+	}
+	s.try = (s.low + s.high) / 2
+	if s.high == 0 {
+		s.try = 1.4 * s.low
+	}
 }
 
 var (

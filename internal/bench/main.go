@@ -28,6 +28,9 @@ type options struct {
 	log    io.Writer // what is being done
 }
 
+// say tells what is being done; nothing depends on its being read.
+func (o options) say(format string, args ...any) { _, _ = fmt.Fprintf(o.log, format+"\n", args...) }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])

@@ -103,6 +103,7 @@ func (k faultKind) accepts(rest string) bool {
 		return rest == ""
 	case faultCounted:
 		return rest == "" || strings.HasPrefix(rest, "#") && counts(rest[1:])
+	default: // the others have a value
 	}
 	value, ok := strings.CutPrefix(rest, "=")
 	if !ok {

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,7 +37,9 @@ func readDHCP(d *decoder, n *yaml.Node, b *BridgeSpec) {
 }
 
 // allDHCPKeys are the keys under `dhcp`.
-func allDHCPKeys() []key[DHCPSpec] { return append(dhcpKeys(), policyKeys()...) }
+func allDHCPKeys() []key[DHCPSpec] {
+	return slices.Concat(dhcpKeys(), clientDHCPKeys(), policyKeys())
+}
 
 func dhcpKeys() []key[DHCPSpec] {
 	return []key[DHCPSpec]{
@@ -91,6 +94,12 @@ func dhcpKeys() []key[DHCPSpec] {
 				s.Router = readScalar(d, n, "router", "an address or none", parseService)
 			},
 		},
+	}
+}
+
+// clientDHCPKeys are about single clients, and about what else clients are told.
+func clientDHCPKeys() []key[DHCPSpec] {
+	return []key[DHCPSpec]{
 		{
 			name: "reservations", schema: listOf(reservationSchema(), maxReservations),
 			doc: "Addresses that are kept for one client each, inside the ranges or outside.",

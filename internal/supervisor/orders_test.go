@@ -3,7 +3,6 @@ package supervisor_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -66,7 +65,7 @@ func (c *classroom) start() {
 				},
 			}, {Name: "dark"}}},
 			Files: files, NetNS: c.servers.Path(), Wire: quietWire{}, Guests: noGuests{},
-			Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Ready: func(err error) error { ready <- err; return nil },
+			Log: slog.New(slog.DiscardHandler), Ready: func(err error) error { ready <- err; return nil },
 		})
 	}()
 	if err := <-ready; err != nil {
