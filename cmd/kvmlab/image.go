@@ -29,13 +29,14 @@ type imageInfo struct {
 	Cmdline   string          `json:"cmdline"`
 	MinMemory lab.Size        `json:"min_memory"`
 	Recipe    string          `json:"recipe,omitempty"`
+	Stale     bool            `json:"stale"` // another version of this program built it
 	Packages  []image.Package `json:"packages"`
 }
 
 func describeImage(img image.Image) imageInfo {
 	return imageInfo{
 		Name: img.Name, Digest: img.Digest, Directory: img.Dir, Kernel: img.Kernel, Initrd: img.Initrd,
-		Disk: img.Disk, DiskSize: lab.Size(img.DiskSize), Recipe: img.Recipe,
+		Disk: img.Disk, DiskSize: lab.Size(img.DiskSize), Recipe: img.Recipe, Stale: img.Stale(),
 		Cmdline: img.Cmdline, MinMemory: lab.Size(img.MinMemory), Packages: img.Packages,
 	}
 }

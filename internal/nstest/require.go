@@ -71,3 +71,11 @@ func missing(tb testing.TB, format string, args ...any) {
 	}
 	tb.Skipf("missing: %s", capability)
 }
+
+// RequireImage wants a guest image that is whole; problem is what is wrong with it, or empty.
+func RequireImage(tb testing.TB, name, problem string) {
+	tb.Helper()
+	if problem != "" {
+		missing(tb, "the image %s (run scripts/setup --tests): %s", name, problem)
+	}
+}

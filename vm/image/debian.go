@@ -228,7 +228,8 @@ func (b *microBuild) follow(said io.Reader) (last []string) {
 	for lines.Scan() {
 		line := lines.Text()
 		if does, ok := strings.CutPrefix(line, "I: "); ok {
-			b.detail = strings.TrimSuffix(does, "...")
+			does, _, _ = strings.Cut(does, " in shell") // the whole of a hook tells nobody more
+			b.detail = " " + strings.TrimSuffix(does, "...")
 			b.report(StageInstall)
 			b.detail = ""
 			continue
@@ -259,10 +260,8 @@ func debianPackages() ([]string, error) {
 func debianRecipe(packages []Package) (string, error) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %d %d %s %s\n", debianCmdline, debianMinMemory, debianDisk, debianSuite, debianModules)
-	for _, p := range packages {
-		if strings.HasPrefix(p.Name, kernelPrefix) || p.Name == busyboxPackage {
-			fmt.Fprintln(h, p.Name, p.Version, p.SHA256)
-		}
+	for _, p := range kernelOf(packages) {
+		fmt.Fprintln(h, p.Name, p.Version, p.SHA256)
 	}
 	for _, files := range []fs.FS{debianFiles, guestFiles} {
 		if err := hashFiles(h, files); err != nil {

@@ -2,6 +2,8 @@ package image
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -100,8 +102,37 @@ func (b *microBuild) micro(ctx context.Context, dir string, packages []Package) 
 	if err != nil {
 		return Image{}, err
 	}
+	if c.recipe, err = microRecipe(); err != nil {
+		return Image{}, err
+	}
 	b.report(StageWrite)
 	return c.publish(dir, Micro)
+}
+
+// microRecipe is the digest of what this program puts into the micro image beside what the packages hold.
+func microRecipe() (string, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, microCmdline, microMinMemory, wantedModules, tools)
+	if err := hashFiles(h, guestFiles); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil))[:digestLength], nil
+}
+
+// Stale reports whether this program would build the image otherwise now, newer packages aside: it was built by another
+// kvmlab. An image that is not built here never is.
+func (i Image) Stale() bool {
+	var recipe string
+	var err error
+	switch i.Name {
+	case Micro:
+		recipe, err = microRecipe()
+	case Debian:
+		recipe, err = debianRecipe(i.Packages)
+	default:
+		return false
+	}
+	return err != nil || recipe != i.Recipe
 }
 
 // maker makes an image in dir from packages that lie in the store.

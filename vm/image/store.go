@@ -138,7 +138,14 @@ func (c content) publish(dir, name string) (Image, error) {
 		return Image{}, err
 	}
 	final := filepath.Join(dir, m.Digest)
-	if img, err := load(final); err != nil || img.Verify() != nil {
+	switch img, err := load(final); {
+	case err == nil && img.Verify() == nil && img.Recipe == m.Recipe:
+	case err == nil && img.Verify() == nil:
+		// The same files by another recipe: guests may be using them.
+		if err := writeManifest(final, m); err != nil {
+			return Image{}, err
+		}
+	default:
 		// Nothing there yet, or a damaged one: no guest can be using that.
 		if err := os.RemoveAll(final); err != nil {
 			return Image{}, err
@@ -154,6 +161,15 @@ func (c content) publish(dir, name string) (Image, error) {
 		return Image{}, err
 	}
 	return load(final)
+}
+
+// writeManifest replaces the manifest of an image.
+func writeManifest(dir string, m manifest) error {
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(filepath.Join(dir, manifestFile), append(text, '\n'), 0o644)
 }
 
 func (c content) write(dir, final string, m manifest) (err error) {
