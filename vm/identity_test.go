@@ -54,6 +54,7 @@ func TestDeliver(t *testing.T) {
 	})
 	text, err := vm.Identity{
 		Hostname: "pc1", Seed: []byte{0xca, 0xfe}, MACs: []macgen.MAC{{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}},
+		Files: []vm.File{{Path: "/etc/motd", Mode: 0o644, Content: []byte("hello\n")}},
 	}.Lines()
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func TestDeliver(t *testing.T) {
 	if err := vm.Deliver(t.Context(), path, text); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"hostname=pc1", "seed=cafe", "mac0=02:00:00:00:00:01", "mac1=02:00:00:00:00:02", "end"}
+	want := []string{"hostname=pc1", "seed=cafe", "mac0=02:00:00:00:00:01", "mac1=02:00:00:00:00:02", "file=0644:/etc/motd:aGVsbG8K:", "end"}
 	if diff := cmp.Diff(want, <-got); diff != "" {
 		t.Errorf("the guest read (-want +got):\n%s", diff)
 	}
@@ -92,6 +93,14 @@ func TestDeliverFaults(t *testing.T) {
 		path := guestPort(t, func(conn net.Conn) { _, _ = conn.Read(make([]byte, 100)) })
 		if err := vm.Deliver(t.Context(), path, []byte("end\n")); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("Deliver = %v, want io.ErrUnexpectedEOF", err)
+		}
+	})
+	t.Run("no path that fits a line", func(t *testing.T) {
+		for _, path := range []string{"", "etc/motd", "/a:b", "/a\nend"} {
+			id := vm.Identity{Hostname: "pc1", Files: []vm.File{{Path: path}}}
+			if _, err := id.Lines(); !errors.Is(err, vm.ErrIdentity) {
+				t.Errorf("path %q: %v, want ErrIdentity", path, err)
+			}
 		}
 	})
 	t.Run("no hostname that fits a line", func(t *testing.T) {

@@ -46,7 +46,9 @@ func TestXML(t *testing.T) {
 	q35tcg := server()
 	q35tcg.Machine = vm.MachineQ35
 	q35tcg.Emulator = "/opt/qemu/bin/qemu-system-x86_64"
-	for name, d := range map[string]vm.Domain{"microvm-tcg": server(), "q35-kvm": plain(), "q35-tcg": q35tcg} {
+	disk := server()
+	disk.Disk = &vm.Disk{Path: "/state/disks/server.qcow2", Base: "/images/debian/0123/disk.qcow2"}
+	for name, d := range map[string]vm.Domain{"microvm-tcg": server(), "microvm-disk": disk, "q35-kvm": plain(), "q35-tcg": q35tcg} {
 		t.Run(name, func(t *testing.T) {
 			got, err := d.XML()
 			if err != nil {

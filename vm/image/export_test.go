@@ -1,5 +1,7 @@
 package image
 
+import "strings"
+
 // For the tests, which are outside of the package.
 var (
 	WalkDeb      = walkDeb
@@ -26,4 +28,17 @@ func ModuleClosure(files map[string][]byte, builtin, wanted []string) (string, e
 	}
 	deps, err := m.closure(wanted)
 	return string(m.depFile(deps)), err
+}
+
+// ParseTargets gives the sources without "deb" and the key.
+func ParseTargets(text string) []string {
+	var sources []string
+	for line := range strings.Lines(parseTargets(text)) {
+		line = strings.TrimPrefix(line, "deb ")
+		if _, rest, found := strings.Cut(line, "] "); found {
+			line = rest
+		}
+		sources = append(sources, strings.TrimSpace(line))
+	}
+	return sources
 }
