@@ -240,8 +240,7 @@ func (x *execution) put(ctx context.Context, name string, content []byte) error 
 func (x *execution) signal(ctx context.Context, name string) error {
 	_, err := x.agent.Output(ctx, `n=0; until read -r pid <"$1/pid" || [ $n -ge 20 ]; do n=$((n+1)); sleep 0.1; done 2>/dev/null
 		kill -s "$2" -- "-$pid" 2>/dev/null || kill -s "$2" "$pid"`, x.dir, name)
-	var script *ScriptError
-	if errors.As(err, &script) {
+	if _, failed := errors.AsType[*ScriptError](err); failed {
 		return nil // it has ended just now
 	}
 	return err

@@ -73,12 +73,12 @@ func buildImage(ctx context.Context, a *app, name string, offline, force bool) e
 	makers := map[string]func(context.Context, image.Options) (image.Image, error){
 		image.Micro: image.BuildMicro, image.Debian: image.BuildDebian,
 	}
-	make, known := makers[name]
+	build, known := makers[name]
 	if !known {
 		return diag.New(diag.UnknownRecipe, diag.Args{"image": name, "known": strings.Join(recipes(), ", ")})
 	}
 	step := a.T("image.step.begin")
-	img, err := make(ctx, image.Options{
+	img, err := build(ctx, image.Options{
 		Store: a.dirs.ImagesDir(), Offline: offline, Force: force, Log: a.log,
 		Progress: func(p image.Progress) {
 			step = stepOf(a, p)

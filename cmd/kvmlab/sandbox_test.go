@@ -20,7 +20,7 @@ import (
 )
 
 // commandLimit bounds every command of a test; the slowest, an `up` on a busy machine, takes a fraction of it.
-const commandLimit = 3 * time.Minute
+const commandLimit = 5 * time.Minute
 
 // kvmlabBinary builds the program once for all tests of this package.
 var kvmlabBinary = sync.OnceValues(func() (string, error) {

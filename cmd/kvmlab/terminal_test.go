@@ -117,8 +117,11 @@ func (p *typist) command(line string) string {
 	p.types(line + "\r")
 	p.expect(regexp.QuoteMeta(lastWords(line)))
 	out := p.expect(`(?s).*?root@\w+:\S+# `)
-	return strings.ReplaceAll(out, "\r", "")
+	return strings.TrimSpace(strings.ReplaceAll(controls.ReplaceAllString(out, ""), "\r", ""))
 }
+
+// controls are what readline says to a terminal, and nobody reads: bracketed paste on and off, say.
+var controls = regexp.MustCompile(`\x1b\[[?0-9;]*[A-Za-z]`)
 
 // lastWords is the end of a line as it is echoed, whole even where the terminal wraps a long one.
 func lastWords(line string) string { return line[max(0, len(line)-8):] }

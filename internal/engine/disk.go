@@ -64,8 +64,7 @@ func (r *run) ensureDisk(ctx context.Context, d vm.Domain) error {
 	r.mu.Unlock()
 	g, _ := r.lab.Guest(d.Owner.Guest)
 	err := image.CreateOverlay(ctx, d.Disk.Path, d.Disk.Base, int64(g.Disk))
-	var room *image.NoRoomError
-	if errors.As(err, &room) {
+	if room, full := errors.AsType[*image.NoRoomError](err); full {
 		return diag.New(diag.ImageNoRoom, diag.Args{
 			"path": room.Path, "need": lab.Size(room.Need), "have": lab.Size(room.Free),
 		}).Wrap(err)

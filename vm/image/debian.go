@@ -258,11 +258,12 @@ func debianPackages() ([]string, error) {
 // debianRecipe is the digest of everything that decides what the image is, but
 // for the versions of the packages in it.
 func debianRecipe(packages []Package) (string, error) {
-	h := sha256.New()
-	fmt.Fprintf(h, "%s %d %d %s %s\n", debianCmdline, debianMinMemory, debianDisk, debianSuite, debianModules)
+	text := fmt.Sprintln(debianCmdline, debianMinMemory, debianDisk, debianSuite, debianModules)
 	for _, p := range kernelOf(packages) {
-		fmt.Fprintln(h, p.Name, p.Version, p.SHA256)
+		text += fmt.Sprintln(p.Name, p.Version, p.SHA256)
 	}
+	h := sha256.New()
+	h.Write([]byte(text)) // never fails
 	for _, files := range []fs.FS{debianFiles, guestFiles} {
 		if err := hashFiles(h, files); err != nil {
 			return "", err

@@ -112,7 +112,7 @@ func (b *microBuild) micro(ctx context.Context, dir string, packages []Package) 
 // microRecipe is the digest of what this program puts into the micro image beside what the packages hold.
 func microRecipe() (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, microCmdline, microMinMemory, wantedModules, tools)
+	h.Write([]byte(fmt.Sprintln(microCmdline, microMinMemory, wantedModules, tools))) // never fails
 	if err := hashFiles(h, guestFiles); err != nil {
 		return "", err
 	}
@@ -139,7 +139,7 @@ func (i Image) Stale() bool {
 type maker func(b *microBuild, ctx context.Context, dir string, packages []Package) (Image, error)
 
 // build is what every build has around it: a lock, room, and the packages.
-func build(ctx context.Context, o Options, name string, room uint64, make maker) (img Image, err error) {
+func build(ctx context.Context, o Options, name string, room uint64, made maker) (img Image, err error) {
 	b := microBuild{Options: o, name: name, debs: debStore{dir: filepath.Join(o.Store, "debs")}}
 	if b.Log == nil {
 		b.Log = slog.New(slog.DiscardHandler)
@@ -172,7 +172,7 @@ func build(ctx context.Context, o Options, name string, room uint64, make maker)
 	if err != nil {
 		return Image{}, err
 	}
-	if img, err = make(&b, ctx, dir, packages); err != nil {
+	if img, err = made(&b, ctx, dir, packages); err != nil {
 		return Image{}, err
 	}
 	return img, b.debs.remember(packages)
