@@ -92,8 +92,7 @@ func (c *captureFile) Next() (capture.Frame, error) {
 		return capture.Frame{}, err
 	}
 	frame, err := c.reader.Next()
-	var cut *capture.TruncatedError
-	if errors.As(err, &cut) {
+	if cut, ok := errors.AsType[*capture.TruncatedError](err); ok {
 		if c.app != nil {
 			c.app.showDiagnostics(diag.List{diag.New(diag.CaptureCut, diag.Args{
 				"file": c.path, "count": cut.Frames, "reason": cut.Err.Error(),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -51,14 +52,7 @@ func (p ladderProgram) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 // View draws the ladder on the terminal's second screen.
 func (p ladderProgram) View() tea.View {
-	var text string
-	for i, line := range p.ladder.View() {
-		if i > 0 {
-			text += "\n"
-		}
-		text += line
-	}
-	view := tea.NewView(text)
+	view := tea.NewView(strings.Join(p.ladder.View(), "\n"))
 	view.AltScreen = true
 	return view
 }

@@ -157,7 +157,7 @@ func (w *labWire) end() {
 func (w *labWire) Next() (capture.Frame, error) {
 	f, err := w.stream.Next()
 	if err != nil {
-		return capture.Frame{}, io.EOF //nolint:errorlint // a source ends with io.EOF itself
+		return capture.Frame{}, io.EOF
 	}
 	return f, nil
 }

@@ -188,7 +188,7 @@ func (l *Ladder) withOverlay(lines []string) []string {
 	}
 	var box []string
 	for line := range strings.Lines(text) {
-		for _, part := range strings.Split(ansi.Wrap(strings.TrimRight(line, "\n"), l.width-4, ""), "\n") {
+		for part := range strings.SplitSeq(ansi.Wrap(strings.TrimRight(line, "\n"), l.width-4, ""), "\n") {
 			box = append(box, "  "+part)
 		}
 	}

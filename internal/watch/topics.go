@@ -17,7 +17,10 @@ type Topic struct {
 }
 
 // Topics are all topics, in the order in which they are listed.
-func Topics() []Topic {
+func Topics() []Topic { return slices.Concat(packetTopics(), optionTopics(), ideaTopics()) }
+
+// packetTopics are the message types and the fields of a packet's layers.
+func packetTopics() []Topic {
 	return []Topic{
 		{"discover", "topic.discover", []string{"dhcpdiscover"}, nil},
 		{"offer", "topic.offer", []string{"dhcpoffer"}, nil},
@@ -48,7 +51,12 @@ func Topics() []Topic {
 		{"siaddr", "topic.siaddr", []string{"sname", "file"}, []string{"dhcp.siaddr", "dhcp.sname", "dhcp.file"}},
 		{"giaddr", "topic.giaddr", nil, []string{"dhcp.giaddr"}},
 		{"chaddr", "topic.chaddr", nil, []string{"dhcp.chaddr"}},
+	}
+}
 
+// optionTopics are the DHCP options that have a text of their own.
+func optionTopics() []Topic {
+	return []Topic{
 		option(1, "topic.option-1", "mask", "subnet mask"),
 		option(3, "topic.option-3", "router", "gateway"),
 		option(6, "topic.option-6", "dns", "domain name server"),
@@ -69,7 +77,12 @@ func Topics() []Topic {
 		option(61, "topic.option-61", "client identifier", "client id"),
 		option(82, "topic.option-82", "relay agent information"),
 		option(121, "topic.option-121", "classless static route"),
+	}
+}
 
+// ideaTopics are what stands in no packet.
+func ideaTopics() []Topic {
+	return []Topic{
 		{"init", "topic.init", nil, nil},
 		{"selecting", "topic.selecting", nil, nil},
 		{"requesting", "topic.requesting", nil, nil},

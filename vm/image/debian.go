@@ -258,12 +258,11 @@ func debianPackages() ([]string, error) {
 // debianRecipe is the digest of everything that decides what the image is, but
 // for the versions of the packages in it.
 func debianRecipe(packages []Package) (string, error) {
-	text := fmt.Sprintln(debianCmdline, debianMinMemory, debianDisk, debianSuite, debianModules)
+	h := sha256.New() // writing to it never fails
+	fmt.Fprintln(h, debianCmdline, debianMinMemory, debianDisk, debianSuite, debianModules)
 	for _, p := range kernelOf(packages) {
-		text += fmt.Sprintln(p.Name, p.Version, p.SHA256)
+		fmt.Fprintln(h, p.Name, p.Version, p.SHA256)
 	}
-	h := sha256.New()
-	h.Write([]byte(text)) // never fails
 	for _, files := range []fs.FS{debianFiles, guestFiles} {
 		if err := hashFiles(h, files); err != nil {
 			return "", err

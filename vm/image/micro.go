@@ -111,8 +111,8 @@ func (b *microBuild) micro(ctx context.Context, dir string, packages []Package) 
 
 // microRecipe is the digest of what this program puts into the micro image beside what the packages hold.
 func microRecipe() (string, error) {
-	h := sha256.New()
-	h.Write([]byte(fmt.Sprintln(microCmdline, microMinMemory, wantedModules, tools))) // never fails
+	h := sha256.New() // writing to it never fails
+	fmt.Fprintln(h, microCmdline, microMinMemory, wantedModules, tools)
 	if err := hashFiles(h, guestFiles); err != nil {
 		return "", err
 	}
