@@ -37,6 +37,7 @@ func newClassroom(t *testing.T) *classroom {
 	c.servers.Run(t, "ip link add br1 type veth peer name eth0 netns "+c.clients.Path())
 	c.servers.Run(t, "ip addr add 192.168.1.1/24 dev br1")
 	c.servers.Run(t, "ip link set br1 up")
+	c.servers.Run(t, "ip link add dark type bridge") // which the lab file gives no DHCP
 	c.clients.Run(t, "ip link set eth0 up")
 	c.start()
 	return c
