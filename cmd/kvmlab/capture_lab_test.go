@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -102,8 +101,12 @@ func seeWhatHappened(t *testing.T, s *sandbox, file string) {
 // captureUntilInterrupt pings while a capture runs, and wants every ping in it.
 func captureUntilInterrupt(t *testing.T, s *sandbox, inside []string, file string) {
 	t.Helper()
-	cmd, stderr := s.start("kvmlab", "capture", "-w", file, "--filter", "icmp")
-	listening := false
+	// The process to signal is the one inside the sandbox, which says its own number there.
+	cmd, stderr := s.start("sh", "-c", `echo $$ >&2; exec "$@"`, "sh", s.kvmlab, "capture", "-w", file, "--filter", "icmp")
+	if !stderr.Scan() {
+		t.Fatal("capture does not start")
+	}
+	pid, listening := stderr.Text(), false
 	for !listening && stderr.Scan() {
 		listening = strings.Contains(stderr.Text(), "Ctrl-C ends")
 	}
@@ -112,9 +115,7 @@ func captureUntilInterrupt(t *testing.T, s *sandbox, inside []string, file strin
 	if out := s.run(ping[0], ping[1:]...); !strings.Contains(out, fmt.Sprintf("%d received", pings)) {
 		t.Fatalf("ping: %s", out)
 	}
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
+	s.run("kill", "-INT", pid)
 	var said []string
 	for stderr.Scan() {
 		said = append(said, stderr.Text())

@@ -17,10 +17,12 @@ type Topic struct {
 }
 
 // Topics are all topics, in the order in which they are listed.
-func Topics() []Topic { return slices.Concat(packetTopics(), optionTopics(), ideaTopics()) }
+func Topics() []Topic {
+	return slices.Concat(messageTopics(), fieldTopics(), optionTopics(), stateTopics(), conceptTopics())
+}
 
-// packetTopics are the message types and the fields of a packet's layers.
-func packetTopics() []Topic {
+// messageTopics are the DHCP messages.
+func messageTopics() []Topic {
 	return []Topic{
 		{"discover", "topic.discover", []string{"dhcpdiscover"}, nil},
 		{"offer", "topic.offer", []string{"dhcpoffer"}, nil},
@@ -30,7 +32,12 @@ func packetTopics() []Topic {
 		{"decline", "topic.decline", []string{"dhcpdecline"}, nil},
 		{"release", "topic.release", []string{"dhcprelease"}, nil},
 		{"inform", "topic.inform", []string{"dhcpinform"}, nil},
+	}
+}
 
+// fieldTopics are the fields of the four layers.
+func fieldTopics() []Topic {
+	return []Topic{
 		{"mac", "topic.mac", []string{"mac address", "l2 source", "link source"}, []string{"eth.src"}},
 		{"l2 destination", "topic.l2-destination", []string{"link destination", "destination mac"}, []string{"eth.dst"}},
 		{"ethertype", "topic.ethertype", []string{"type"}, []string{"eth.type"}},
@@ -54,7 +61,7 @@ func packetTopics() []Topic {
 	}
 }
 
-// optionTopics are the DHCP options that have a text of their own.
+// optionTopics are the options that classes look at.
 func optionTopics() []Topic {
 	return []Topic{
 		option(1, "topic.option-1", "mask", "subnet mask"),
@@ -80,8 +87,8 @@ func optionTopics() []Topic {
 	}
 }
 
-// ideaTopics are what stands in no packet.
-func ideaTopics() []Topic {
+// stateTopics are the client's states (RFC 2131 figure 5) and what they hang on.
+func stateTopics() []Topic {
 	return []Topic{
 		{"init", "topic.init", nil, nil},
 		{"selecting", "topic.selecting", nil, nil},
@@ -93,7 +100,12 @@ func ideaTopics() []Topic {
 		{"t1", "topic.t1", nil, nil},
 		{"t2", "topic.t2", nil, nil},
 		{"lease", "topic.lease", nil, nil},
+	}
+}
 
+// conceptTopics are what one has to know beside DHCP.
+func conceptTopics() []Topic {
+	return []Topic{
 		{"broadcast", "topic.broadcast", []string{"link broadcast", "ip broadcast"}, nil},
 		{"unicast", "topic.unicast", nil, nil},
 		{"arp", "topic.arp", []string{"arp request", "arp reply"}, []string{
