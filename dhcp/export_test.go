@@ -89,3 +89,21 @@ func LoadDirectory(dir string, t *Table) error {
 	}
 	return s.close()
 }
+
+// Store is the lease store of a table.
+type Store struct {
+	s *store
+	t *Table
+}
+
+// OpenStore loads a disk's leases into the table.
+func OpenStore(d Disk, t *Table) (Store, error) {
+	s, _, err := openStore(d, t)
+	return Store{s, t}, err
+}
+
+// Write makes what the last call of Handle changed durable.
+func (s Store) Write() error { return s.s.write(s.t.encode(nil)) }
+
+// Compact begins a new generation.
+func (s Store) Compact() error { return s.s.renew(s.t.snapshot()) }
