@@ -148,7 +148,8 @@ func (s *Server) Close() error {
 		errs = append(errs, s.store.close())
 	}
 	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+		// Unlocked by name: a process that is being started at this moment has the file open until its exec.
+		errs = append(errs, unix.Flock(int(s.lock.Fd()), unix.LOCK_UN), s.lock.Close())
 	}
 	s.ports, s.store, s.lock = nil, nil, nil
 	return errors.Join(errs...)
