@@ -18,6 +18,7 @@ import (
 // sections are the benchmarks by the names of their sections.
 var sections = map[string]func(ctx context.Context, o options) (string, error){
 	"dhcp": benchDHCP,
+	"labs": benchLabs,
 }
 
 // options are what all benchmarks are told.

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// labPlan says how often and how much is measured of labs.
+type labPlan struct {
+	rounds  int
+	classes []int // how many labs at once
+}
+
+func (o options) labPlan() labPlan {
+	if o.quick {
+		return labPlan{rounds: 1, classes: []int{1, 2}}
+	}
+	return labPlan{rounds: 5, classes: []int{1, 5, 10, 20, 30}}
+}
+
+// labFigures are what was measured of one lab with three guests, in seconds.
+type labFigures struct {
+	up, isolated, noop, status, down samples
+	noteUp, noteDown                 samples // the class note's way
+	bare                             samples // QEMU alone: the floor
+	supervisorPSS, supervisorCPU     samples // MiB; seconds of processor until the third lease
+}
+
+// classFigures are what was measured of a class.
+type classFigures struct {
+	labs, guests int
+	up, down     float64 // seconds
+	cpu, pss     float64 // of one guest: seconds of processor, MiB
+}
+
+// benchLabs measures labs beside what a teacher would do instead. In every round each way has its turn, so that a change
+// of the machine's mood meets all of them.
+func benchLabs(ctx context.Context, o options) (string, error) {
+	p := o.labPlan()
+	// Once before: it finds out how guests run here, and fills the machine's caches.
+	if _, err := o.timed(ctx, "up"); err != nil {
+		return "", err
+	}
+	if _, err := o.timed(ctx, "down"); err != nil {
+		return "", err
+	}
+	var f labFigures
+	for round := range p.rounds {
+		_, _ = fmt.Fprintf(o.log, "labs: round %d of %d\n", round+1, p.rounds)
+		for _, measure := range []func(context.Context, options) error{f.kvmlab, f.note, f.floor} {
+			if err := measure(ctx, o); err != nil {
+				return "", err
+			}
+		}
+	}
+	var classes []classFigures
+	for _, n := range p.classes {
+		_, _ = fmt.Fprintf(o.log, "labs: a class of %d\n", n)
+		c, err := o.class(ctx, n)
+		if err != nil {
+			return "", err
+		}
+		classes = append(classes, c)
+	}
+	return labPage(p, f, classes), nil
+}
+
+// timed runs kvmlab and returns how long it took, in seconds.
+func (o options) timed(ctx context.Context, args ...string) (float64, error) {
+	began := time.Now()
+	out, err := exec.CommandContext(ctx, o.kvmlab, args...).CombinedOutput()
+	if err != nil {
+		return 0, fmt.Errorf("kvmlab %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return time.Since(began).Seconds(), nil
+}
+
+// kvmlab measures the life of the class's lab.
+func (f *labFigures) kvmlab(ctx context.Context, o options) error {
+	for _, step := range []struct {
+		into *samples
+		args []string
+	}{
+		{&f.up, []string{"up", "--plain"}},
+		{nil, nil},
+		{&f.noop, []string{"up", "--plain"}},
+		{&f.status, []string{"status"}},
+		{&f.down, []string{"down"}},
+		{&f.isolated, []string{"up", "--plain", "--isolate"}},
+		{new(samples), []string{"down"}},
+	} {
+		if step.args == nil {
+			if err := f.supervisor(ctx, o); err != nil {
+				return err
+			}
+			continue
+		}
+		took, err := o.timed(ctx, step.args...)
+		if err != nil {
+			return err
+		}
+		step.into.add(took)
+	}
+	return nil
+}
+
+// supervisor measures the process beside the lab.
+func (f *labFigures) supervisor(ctx context.Context, o options) error {
+	out, err := exec.CommandContext(ctx, o.kvmlab, "status", "-o", "json").Output()
+	if err != nil {
+		return fmt.Errorf("kvmlab status: %w", err)
+	}
+	var report struct {
+		Labs []struct{ Supervisor struct{ PID int } }
+	}
+	if err := json.Unmarshal(out, &report); err != nil || len(report.Labs) != 1 {
+		return fmt.Errorf("read the status of %d labs: %w", len(report.Labs), err)
+	}
+	cpu, pss, err := usage(report.Labs[0].Supervisor.PID)
+	f.supervisorCPU.add(cpu)
+	f.supervisorPSS.add(pss)
+	return err
+}
+
+// class brings up n isolated labs and measures them and their guests.
+func (o options) class(ctx context.Context, n int) (c classFigures, err error) {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("s%d", i+1)
+	}
+	class := strings.Join(names, ",")
+	c.labs = n
+	if c.up, err = o.timed(ctx, "up", "--plain", "--class", class, "--wait", "10m"); err != nil {
+		return c, err
+	}
+	pids, err := filepath.Glob("/run/libvirt/qemu/s*.pid")
+	if err != nil {
+		return c, err
+	}
+	for _, file := range pids {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return c, fmt.Errorf("find a guest's process: %w", err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			return c, fmt.Errorf("find a guest's process: %w", err)
+		}
+		cpu, pss, err := usage(pid)
+		if err != nil {
+			return c, err
+		}
+		c.cpu += cpu
+		c.pss += pss
+	}
+	c.guests = len(pids)
+	if c.guests == 0 {
+		return c, errors.New("a class without guests")
+	}
+	c.cpu /= float64(c.guests)
+	c.pss /= float64(c.guests)
+	c.down, err = o.timed(ctx, "down", "--class", class)
+	return c, err
+}
+
+// usage reads how much processor time a process has had, in seconds, and its proportional memory, in MiB.
+func usage(pid int) (cpu, pss float64, err error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the use of process %d: %w", pid, err)
+	}
+	// After the name, which may hold anything: state is field 3, utime and stime are 14 and 15 (proc(5)).
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, 0, fmt.Errorf("read the use of process %d: %d fields", pid, len(fields))
+	}
+	const ticks = 100 // USER_HZ
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseFloat(field, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("read the use of process %d: %w", pid, err)
+		}
+		cpu += n / ticks
+	}
+	rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+	}
+	for line := range strings.Lines(string(rollup)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "Pss:" {
+			kib, err := strconv.ParseFloat(fields[1], 64)
+			return cpu, kib / 1024, err
+		}
+	}
+	return cpu, 0, fmt.Errorf("read the memory of process %d: no Pss", pid)
+}
