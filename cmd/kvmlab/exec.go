@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -51,6 +52,9 @@ func newExecCmd(a *app) *cobra.Command {
 	cmd.Flags().BoolVarP(&o.noInput, "no-stdin", "n", false, a.T("exec.flag.no-stdin"))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o.guest, o.command = args[0], args[1:]
+		if strings.HasPrefix(o.command[0], "-") && o.command[0] != "--" {
+			return a.usageError(cmd, "exec.flags-first", "flag", o.command[0])
+		}
 		if o.command[0] == "--" {
 			o.command = o.command[1:]
 		}

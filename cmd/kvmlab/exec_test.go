@@ -72,6 +72,11 @@ func waysIn(t *testing.T, s *sandbox, guest string) {
 			t.Errorf("%+v", r)
 		}
 	})
+	t.Run("a flag in the wrong place", func(t *testing.T) {
+		if r := s.try("kvmlab", "exec", guest, "--lab", "one", "--", "true"); r.status != 2 || !strings.Contains(r.err, "--lab") {
+			t.Errorf("%+v", r)
+		}
+	})
 	t.Run("arguments as they are", func(t *testing.T) {
 		args := []string{"$HOME", "a b", "", "*", `"q"`, `\n`, "ñ", "--lab"}
 		out := s.run("kvmlab", append([]string{"exec", guest, "--", "printf", `%s|`}, args...)...)

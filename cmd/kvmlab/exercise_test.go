@@ -65,8 +65,9 @@ func TestExercise(t *testing.T) {
 		for _, pc := range pcs {
 			// A PC that already asks for its first lease needs no telling; it does no harm.
 			pc.types("dhcp-renew eth0\r")
-			lease := pc.expect(server.lease)
-			addresses[lease] = true
+			addresses[pc.expect(server.lease)] = true
+		}
+		for _, pc := range pcs {
 			pc.types("dhcp-release eth0\r")
 			pc.expect(`the lease is gone`)
 		}
