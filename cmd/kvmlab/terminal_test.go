@@ -38,12 +38,16 @@ func (s *sandbox) sitDown(t *testing.T, guest string, flags ...string) *typist {
 		t.Fatal(err)
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
+	p.cmd.WaitDelay = time.Second
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		// Ctrl-] leaves the console. What does not, the end of the sandbox ends; how is of no interest.
+		_, _ = io.WriteString(p.keys, "\x1d")
+		time.AfterFunc(10*time.Second, cancel)
+		_ = p.cmd.Wait()
 		cancel()
-		_ = p.cmd.Wait() // it was ended; how is of no interest
 		if t.Failed() {
 			t.Logf("console of %s:\n%s", guest, p.all())
 		}
