@@ -126,7 +126,7 @@ func (a *Agent) Upload(ctx context.Context, src io.Reader, name, base, mode stri
 
 // target is the file that a copy to name makes.
 func (a *Agent) target(ctx context.Context, name, base string) (string, error) {
-	said, err := a.Output(ctx, `cd ~; if [ -d "$1" ]; then cd "$1"; echo "d$PWD"; else cd "$(dirname -- "$1")" 2>&1 && echo "f$PWD"; fi`, name)
+	said, err := a.Output(ctx, `cd "${HOME:-/root}"; if [ -d "$1" ]; then cd "$1"; echo "d$PWD"; else cd "$(dirname -- "$1")" 2>&1 && echo "f$PWD"; fi`, name)
 	said = strings.TrimSpace(said)
 	switch {
 	case err != nil:
@@ -172,7 +172,7 @@ func (a *Agent) fill(ctx context.Context, src io.Reader, name string, progress f
 // Download copies the guest's file name to dst, and compares checksums: one of
 // a file that changes meanwhile differs. Errors: ErrGuestPath, ErrChecksum.
 func (a *Agent) Download(ctx context.Context, name string, dst io.Writer, progress func(int64)) (c Copied, err error) {
-	said, err := a.Output(ctx, `cd ~; [ -f "$1" ] && cd "$(dirname -- "$1")" && echo "$PWD"`, name)
+	said, err := a.Output(ctx, `cd "${HOME:-/root}"; [ -f "$1" ] && cd "$(dirname -- "$1")" && echo "$PWD"`, name)
 	if err != nil {
 		return Copied{}, fmt.Errorf("%w: %s", ErrGuestPath, name)
 	}
