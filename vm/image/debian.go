@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"bufio"
 	"context"
 	"crypto/sha256"
@@ -258,11 +259,13 @@ func debianPackages() ([]string, error) {
 // debianRecipe is the digest of everything that decides what the image is, but
 // for the versions of the packages in it.
 func debianRecipe(packages []Package) (string, error) {
-	h := sha256.New() // writing to it never fails
-	fmt.Fprintln(h, debianCmdline, debianMinMemory, debianDisk, debianSuite, debianModules)
+	var text bytes.Buffer
+	fmt.Fprintln(&text, debianCmdline, debianMinMemory, debianDisk, debianSuite, debianModules)
 	for _, p := range kernelOf(packages) {
-		fmt.Fprintln(h, p.Name, p.Version, p.SHA256)
+		fmt.Fprintln(&text, p.Name, p.Version, p.SHA256)
 	}
+	h := sha256.New()
+	h.Write(text.Bytes())
 	for _, files := range []fs.FS{debianFiles, guestFiles} {
 		if err := hashFiles(h, files); err != nil {
 			return "", err

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -111,8 +112,10 @@ func (b *microBuild) micro(ctx context.Context, dir string, packages []Package) 
 
 // microRecipe is the digest of what this program puts into the micro image beside what the packages hold.
 func microRecipe() (string, error) {
-	h := sha256.New() // writing to it never fails
-	fmt.Fprintln(h, microCmdline, microMinMemory, wantedModules, tools)
+	var text bytes.Buffer
+	fmt.Fprintln(&text, microCmdline, microMinMemory, wantedModules, tools)
+	h := sha256.New()
+	h.Write(text.Bytes())
 	if err := hashFiles(h, guestFiles); err != nil {
 		return "", err
 	}
