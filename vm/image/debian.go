@@ -1,8 +1,8 @@
 package image
 
 import (
-	"bytes"
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"embed"
