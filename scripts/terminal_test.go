@@ -85,7 +85,7 @@ func TestSandboxShellOnATerminal(t *testing.T) {
 
 func TestSandboxControlC(t *testing.T) {
 	s, term := startOnTerminal(t, "bash", "-c",
-		`trap 'echo $((20+1))-interrupted; exit 5' INT; echo $((1+1))-ready; while :; do read -rt 1; done`)
+		`trap 'echo $((20+1))-interrupted; exit 5' INT; tail -f /dev/null & echo $((1+1))-ready; wait`)
 	term.want(t, "2-ready")
 	term.write(t, "\x03")
 	term.want(t, "21-interrupted")
