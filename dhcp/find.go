@@ -208,18 +208,5 @@ func offerOf(m *Message, src netip.Addr) Found {
 
 // replyFilter passes whole UDP datagrams to port 68, except those that this machine sends.
 func replyFilter() []bpf.Instruction {
-	const drop = 10
-	return []bpf.Instruction{
-		0:  bpf.LoadExtension{Num: bpf.ExtType},
-		1:  bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OUTGOING, SkipTrue: drop - 2},
-		2:  bpf.LoadAbsolute{Off: 9, Size: 1},
-		3:  bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_UDP, SkipTrue: drop - 4},
-		4:  bpf.LoadAbsolute{Off: 6, Size: 2},
-		5:  bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x3fff, SkipTrue: drop - 6}, // a fragment
-		6:  bpf.LoadMemShift{Off: 0},
-		7:  bpf.LoadIndirect{Off: 2, Size: 2},
-		8:  bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: ClientPort, SkipTrue: drop - 9},
-		9:  bpf.RetConstant{Val: 0xffff},
-		10: bpf.RetConstant{Val: 0},
-	}
+	return datagramFilter(ClientPort, bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OUTGOING})
 }

@@ -206,17 +206,23 @@ func attach(fd int, program []bpf.Instruction) error {
 // requestFilter passes whole UDP datagrams to port 67 that are for this machine: not what it sends itself, and not
 // what a promiscuous interface overhears (a unicast to a guest that is a DHCP server, say).
 func requestFilter() []bpf.Instruction {
+	return datagramFilter(ServerPort, bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: unix.PACKET_MULTICAST})
+}
+
+// datagramFilter passes whole UDP datagrams to a port, unless not applies to their packet type (packet(7)).
+func datagramFilter(port uint32, not bpf.JumpIf) []bpf.Instruction {
 	const drop = 10
+	not.SkipTrue = drop - 2
 	return []bpf.Instruction{
 		0:  bpf.LoadExtension{Num: bpf.ExtType},
-		1:  bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: unix.PACKET_MULTICAST, SkipTrue: drop - 2},
+		1:  not,
 		2:  bpf.LoadAbsolute{Off: 9, Size: 1},
 		3:  bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_UDP, SkipTrue: drop - 4},
 		4:  bpf.LoadAbsolute{Off: 6, Size: 2},
 		5:  bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x3fff, SkipTrue: drop - 6}, // a fragment
 		6:  bpf.LoadMemShift{Off: 0},
 		7:  bpf.LoadIndirect{Off: 2, Size: 2},
-		8:  bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: ServerPort, SkipTrue: drop - 9},
+		8:  bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: port, SkipTrue: drop - 9},
 		9:  bpf.RetConstant{Val: 0xffff},
 		10: bpf.RetConstant{Val: 0},
 	}

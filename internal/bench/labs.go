@@ -13,17 +13,20 @@ import (
 	"time"
 )
 
-// labPlan says how often and how much is measured of labs.
-type labPlan struct {
-	rounds  int
-	classes []int // how many labs at once
+// labRounds is how often each way to a lab is measured.
+func (o options) labRounds() int {
+	if o.quick {
+		return 1
+	}
+	return 5
 }
 
-func (o options) labPlan() labPlan {
+// classSizes are how many labs at once are measured.
+func (o options) classSizes() []int {
 	if o.quick {
-		return labPlan{rounds: 1, classes: []int{1, 2}}
+		return []int{1, 2}
 	}
-	return labPlan{rounds: 5, classes: []int{1, 5, 10, 20, 30}}
+	return []int{1, 5, 10, 20, 30}
 }
 
 // labFigures are what was measured of one lab with three guests, in seconds.
@@ -41,36 +44,49 @@ type classFigures struct {
 	cpu, pss     float64 // of one guest: seconds of processor, MiB
 }
 
-// benchLabs measures labs beside what a teacher would do instead. In every round each way has its turn, so that a change
+// benchLab measures a lab beside what a teacher would do instead. In every round each way has its turn, so that a change
 // of the machine's mood meets all of them.
-func benchLabs(ctx context.Context, o options) (string, error) {
-	p := o.labPlan()
-	// Once before: it finds out how guests run here, and fills the machine's caches.
-	if _, err := o.timed(ctx, "up"); err != nil {
-		return "", err
-	}
-	if _, err := o.timed(ctx, "down"); err != nil {
+func benchLab(ctx context.Context, o options) (string, error) {
+	if err := o.warmUp(ctx); err != nil {
 		return "", err
 	}
 	var f labFigures
-	for round := range p.rounds {
-		_, _ = fmt.Fprintf(o.log, "labs: round %d of %d\n", round+1, p.rounds)
+	rounds := o.labRounds()
+	for round := range rounds {
+		o.say("round %d of %d", round+1, rounds)
 		for _, measure := range []func(context.Context, options) error{f.kvmlab, f.note, f.floor} {
 			if err := measure(ctx, o); err != nil {
 				return "", err
 			}
 		}
 	}
+	return labPage(rounds, f), nil
+}
+
+// benchClass measures isolated labs that are brought up together.
+func benchClass(ctx context.Context, o options) (string, error) {
+	if err := o.warmUp(ctx); err != nil {
+		return "", err
+	}
 	var classes []classFigures
-	for _, n := range p.classes {
-		_, _ = fmt.Fprintf(o.log, "labs: a class of %d\n", n)
+	for _, n := range o.classSizes() {
+		o.say("a class of %d", n)
 		c, err := o.class(ctx, n)
 		if err != nil {
 			return "", err
 		}
 		classes = append(classes, c)
 	}
-	return labPage(p, f, classes), nil
+	return classPage(classes), nil
+}
+
+// warmUp brings a lab up and down: it finds out how guests run here, and fills the machine's caches.
+func (o options) warmUp(ctx context.Context) error {
+	if _, err := o.timed(ctx, "up"); err != nil {
+		return err
+	}
+	_, err := o.timed(ctx, "down")
+	return err
 }
 
 // timed runs kvmlab and returns how long it took, in seconds.

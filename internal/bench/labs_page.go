@@ -6,12 +6,11 @@ import (
 	"strings"
 )
 
-// labPage writes the section on labs.
-func labPage(p labPlan, f labFigures, classes []classFigures) string {
+// labPage writes the section on one lab.
+func labPage(rounds int, f labFigures) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "## Labs\n\nMeasured by `scripts/bench labs` on %s, in a private host (`scripts/sandbox`), %d rounds in which every way\n"+
-		"had its turn. Seconds: median (least–greatest).\n\n", machine(), p.rounds)
-	b.WriteString("### One lab, three guests\n\n| what | seconds |\n|---|---|\n")
+	fmt.Fprintf(&b, "## One lab, three guests\n\nMeasured by `scripts/bench lab` on %s, in a private host (`scripts/sandbox`), %d rounds in\n"+
+		"which every way had its turn. Seconds: median (least–greatest).\n\n| what | seconds |\n|---|---|\n", machine(), rounds)
 	for _, row := range []struct {
 		what string
 		took samples
@@ -34,9 +33,19 @@ func labPage(p labPlan, f labFigures, classes []classFigures) string {
 	fmt.Fprintf(&b, "| `down` / the class note's way | %s |\n", ratio(median(f.down), median(f.noteDown)))
 	fmt.Fprintf(&b, "\nThe lab's supervisor has %.1f MiB of memory to itself (proportional set) and took %.2f s of processor time until the\n"+
 		"third lease.\n", median(f.supervisorPSS), median(f.supervisorCPU))
+	b.WriteString("\nThe class note's way: `ip`, `openssl`, dnsmasq as it is packaged and `virsh create` of q35 guests, one after the other\n" +
+		"(`internal/bench/labs_note.sh`). The floor: three QEMU processes of the same kernel, initramfs and machine (microvm) on\n" +
+		"ready taps, started together, with a DHCP server that answers at once (`internal/bench/labs_bare.sh`). All ways boot\n" +
+		"the same image and get their host names over the same port.\n")
+	return b.String()
+}
 
-	b.WriteString("\n### A class\n\nEvery student's lab is the one above, isolated; all were brought up by one `up --class`.\n\n" +
-		"| labs | guests | up, s | s / (guests × processor s ÷ processors) | down, s | processor s per guest | MiB per guest |\n|---|---|---|---|---|---|---|\n")
+// classPage writes the section on classes.
+func classPage(classes []classFigures) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## A class\n\nMeasured by `scripts/bench class` on %s, in a private host. Every student's lab is the class's, isolated; all\n"+
+		"were brought up by one `up --class`.\n\n", machine())
+	b.WriteString("| labs | guests | up, s | s / (guests × processor s ÷ processors) | down, s | processor s per guest | MiB per guest |\n|---|---|---|---|---|---|---|\n")
 	var boot float64 // processor time of a guest that has the machine to itself
 	for i, c := range classes {
 		if i == 0 {
@@ -45,10 +54,6 @@ func labPage(p labPlan, f labFigures, classes []classFigures) string {
 		ideal := float64(c.guests) * boot / float64(runtime.NumCPU())
 		fmt.Fprintf(&b, "| %d | %d | %.1f | %s | %.1f | %.2f | %.0f |\n", c.labs, c.guests, c.up, ratio(c.up, ideal), c.down, c.cpu, c.pss)
 	}
-	b.WriteString("\nProcessor time is that of QEMU from its start until all leases were there; memory is its proportional set then.\n" +
-		"\nThe class note's way: `ip`, `openssl`, dnsmasq as it is packaged and `virsh create` of q35 guests, one after the other\n" +
-		"(`internal/bench/labs_note.sh`). The floor: three QEMU processes of the same kernel, initramfs and machine (microvm) on\n" +
-		"ready taps, started together, with a DHCP server that answers at once (`internal/bench/labs_bare.sh`). All ways boot\n" +
-		"the same image and get their host names over the same port.\n")
+	b.WriteString("\nProcessor time is that of QEMU from its start until all leases were there; memory is its proportional set then.\n")
 	return b.String()
 }

@@ -17,8 +17,9 @@ import (
 
 // sections are the benchmarks by the names of their sections.
 var sections = map[string]func(ctx context.Context, o options) (string, error){
-	"dhcp": benchDHCP,
-	"labs": benchLabs,
+	"lab":   benchLab,
+	"class": benchClass,
+	"dhcp":  benchDHCP,
 }
 
 // options are what all benchmarks are told.
