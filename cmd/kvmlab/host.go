@@ -37,7 +37,7 @@ type host struct {
 // openHost opens the kernel and libvirt for a command that needs both, and root.
 func openHost(ctx context.Context, a *app, opts hostOptions) (_ *host, err error) {
 	if os.Geteuid() != 0 {
-		return nil, diag.New(diag.NotRoot, nil)
+		return nil, diag.New(diag.NotRoot, diag.Args{"command": "kvmlab"})
 	}
 	h := &host{}
 	if h.net, err = netsetup.Open(); err != nil {
@@ -110,11 +110,8 @@ func superviseProcess(a *app, files state.Lab) *supervisor.Process {
 // findImage finds what a guest boots.
 func findImage(dirs state.Dirs, name string) (engine.Image, error) {
 	img, err := image.Lookup(dirs.ImagesDir(), name)
-	if errors.Is(err, image.ErrNoImage) {
-		return engine.Image{}, diag.New(diag.NoImage, diag.Args{"image": name}).Wrap(err)
-	}
 	if err != nil {
-		return engine.Image{}, err
+		return engine.Image{}, imageError(name, "", err)
 	}
 	return engineImage(img), nil
 }

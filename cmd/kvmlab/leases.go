@@ -49,7 +49,7 @@ func newLeasesCmd(a *app) *cobra.Command {
 // runLeases reads the lease stores on disk, which are as true while the server runs as when it does not.
 func runLeases(_ context.Context, a *app, names []string) error {
 	if os.Geteuid() != 0 {
-		return diag.New(diag.NotRoot, nil)
+		return diag.New(diag.NotRoot, diag.Args{"command": "kvmlab"})
 	}
 	known, err := a.dirs.Labs()
 	if err != nil {

@@ -133,11 +133,23 @@ func (w *leaseWaiter) explain(timeout *supervisor.LeaseTimeoutError) error {
 	for _, missing := range timeout.Missing {
 		all = append(all, diag.New(diag.GuestNoLease, diag.Args{
 			"guest": missing.NIC.String(), "step": missing.NextStep(), "wait": w.limit.String(),
-			"console": w.console(missing.NIC.Guest),
-		}).Wrap(timeout))
+		}).Wrap(&consoleTailError{text: w.console(missing.NIC.Guest), why: timeout}))
 	}
 	return errors.Join(all...)
 }
+
+// consoleTailError shows the end of a guest's console as the cause of what became of it: when the run is taken back, the log
+// goes with the guest.
+type consoleTailError struct {
+	text string
+	why  error
+}
+
+// Error quotes the console.
+func (e *consoleTailError) Error() string { return "its console ends:\n" + e.text }
+
+// Unwrap gives what was found without the console.
+func (e *consoleTailError) Unwrap() error { return e.why }
 
 // console is the end of what the guest printed on its console.
 func (w *leaseWaiter) console(guest string) string {

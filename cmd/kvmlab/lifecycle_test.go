@@ -395,18 +395,58 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestFailingGuest gives one guest what it cannot boot with: the run is rolled back and the cause is named.
+// TestWithoutRoot is what a student sees who forgets sudo.
+func TestWithoutRoot(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t)
+	before := s.footprint()
+	s.run("install", "-m", "755", s.kvmlab, "/run/kvmlab-for-all")
+	for _, command := range []string{"up", "down", "status", "leases", "watch", "run"} {
+		r := s.try("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/run/kvmlab-for-all", command)
+		if r.status != 4 || !strings.Contains(r.err, "KL100") || !strings.Contains(r.err, "needs root") ||
+			!strings.Contains(r.err, "sudo") || strings.Contains(r.err, "{{") {
+			t.Errorf("%s: exit status %d\n%s", command, r.status, r.err)
+		}
+	}
+	if d := cmp.Diff(before, s.footprint()); d != "" {
+		t.Errorf("something was changed (-before +after):\n%s", d)
+	}
+}
+
+// TestFailingGuest lets guests fail in the ways that happen: the run leaves nothing, and the cause is named.
 func TestFailingGuest(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t)
 	before := s.footprint()
-	file := s.writeFile("small.yaml", strings.Replace(twoBridges, "  - name: pc\n", "  - name: pc\n    memory: 32MiB\n", 1))
-	r := s.try("kvmlab", "up", "--wait", "20s", file)
-	if r.status == 0 || !strings.Contains(r.err, "pc") {
-		t.Errorf("exit status %d\n%s", r.status, r.err)
-	}
-	if d := cmp.Diff(before, s.footprint()); d != "" {
-		t.Errorf("not rolled back (-before +after):\n%s", d)
+	small := s.writeFile("small.yaml", strings.Replace(twoBridges, "  - name: pc\n", "  - name: pc\n    memory: 32MiB\n", 1))
+	for _, test := range []struct {
+		name, prepare string
+		args          []string
+		status        int
+		want          []string
+	}{
+		{"too little memory", "true", []string{small}, 2, []string{"KL086", "pc", "32MiB"}},
+		{"no time to get an address", "true", []string{"--wait", "1s"}, 1, []string{"KL605", "KL302", "pc1", "1s", "its console ends:"}},
+		{"a kernel that is none", `
+			cd /var/lib/kvmlab/images/micro/current
+			truncate -s "$(stat -c %s vmlinux)" empty; mv empty vmlinux`, nil, 1, []string{"KL605", "could not be started", "pc1"}},
+		{"no kernel", "rm /var/lib/kvmlab/images/micro/current/vmlinux", nil, 4, []string{"KL403", "micro"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s.run("sh", "-ec", test.prepare)
+			r := s.try("kvmlab", append([]string{"up", "--accel", "tcg"}, test.args...)...)
+			if r.status != test.status {
+				t.Errorf("exit status %d, want %d\n%s", r.status, test.status, r.err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(r.err, want) {
+					t.Errorf("%q is not said:\n%s", want, r.err)
+				}
+			}
+			if d := cmp.Diff(before, s.footprint()); d != "" {
+				t.Errorf("something is left (-before +after):\n%s", d)
+			}
+		})
 	}
 }
 

@@ -49,7 +49,7 @@ func newShellCmd(a *app) *cobra.Command {
 // run becomes the shell, or the command, in the namespace of the lab's links: its own, or the host's.
 func (o *shellOptions) run(ctx context.Context) error {
 	if os.Geteuid() != 0 {
-		return diag.New(diag.NotRoot, nil)
+		return diag.New(diag.NotRoot, diag.Args{"command": "kvmlab"})
 	}
 	isolated, err := netsetup.NamespaceLabs(ctx)
 	if err != nil {

@@ -35,7 +35,7 @@ type labWire struct {
 // openLabWire connects to the supervisor of a lab, or of the only one when none is named.
 func openLabWire(ctx context.Context, a *app, name, command, since string) (*labWire, error) {
 	if os.Geteuid() != 0 {
-		return nil, diag.New(diag.NotRoot, nil)
+		return nil, diag.New(diag.NotRoot, diag.Args{"command": "kvmlab"})
 	}
 	name, err := chooseLab(a, name, command)
 	if err != nil {

@@ -24,7 +24,7 @@ are in /var/log/libvirt/qemu/.`,
 	{
 		Code: GuestNoLease, Exit: ExitFailed, Args: []string{"guest", "step", "wait"},
 		Summary: `{{.guest}} has no lease after {{.wait}}: {{.step}} never came`,
-		Hint:    `look at its console: kvmlab console {{.guest}}; a longer wait: --wait 3m`,
+		Hint:    `wait longer (--wait 3m), or bring the lab up with --no-wait and sit down at its console`,
 		Explanation: `
 On its way to an address a guest passes its tap, its boot, and then the four
 messages DISCOVER, OFFER, REQUEST and ACK. The step named is the first that was
