@@ -321,12 +321,13 @@ func (r *run) startIsolated(ctx context.Context, d vm.Domain) error {
 }
 
 // stage makes sure that a tap is in the host's namespace and not in the lab's. One that an earlier guest had there is
-// made anew: nobody has it open, and that costs no more than to move it.
+// made anew: nobody has it open, and that costs no more than to move it. The new one comes first, so that a failure
+// leaves the lab as many taps as it had.
 func (r *run) stage(ctx context.Context, inside Inside, tap netsetup.Tap) error {
-	if _, err := inside.RemoveLink(ctx, tap.Name, tap.Owner); err != nil {
+	if _, err := r.e.cfg.Network.EnsureTap(ctx, stagedOf(tap)); err != nil {
 		return err
 	}
-	_, err := r.e.cfg.Network.EnsureTap(ctx, stagedOf(tap))
+	_, err := inside.RemoveLink(ctx, tap.Name, tap.Owner)
 	return err
 }
 

@@ -233,7 +233,11 @@ func TestProcessKilledLeavesNoTrace(t *testing.T) {
 
 func awaitPidfd(t *testing.T, pidfd int) {
 	t.Helper()
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 10_000)
+	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, 10_000)
+	for errors.Is(err, unix.EINTR) { // SIGURG, by which the runtime preempts, or the SIGCHLD of a parent that ended
+		n, err = unix.Poll(poll, 10_000)
+	}
 	if err != nil || n != 1 {
 		t.Fatalf("wait for a process to end: %d, %v", n, err)
 	}
