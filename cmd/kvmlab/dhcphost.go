@@ -16,6 +16,7 @@ import (
 	"github.com/kvmlab/kvmlab/dhcp"
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // serverInterfaces finds the server's own address on each interface, and refuses what could not work: an interface
@@ -125,7 +126,7 @@ func noInterface(name string) error {
 			known = append(known, link.Name)
 		}
 	}
-	return diag.New(diag.NoInterface, diag.Args{"interface": name, "suggestion": lab.Suggest(name, known)})
+	return diag.New(diag.NoInterface, diag.Args{"interface": name, "suggestion": yamlfile.Suggest(name, known)})
 }
 
 // checkLeaseDir refuses a directory of somebody else's files: the lease store would be written among them.

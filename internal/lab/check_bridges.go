@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // subnet is a block of addresses with a meaning of its own.
@@ -33,24 +34,24 @@ func freeSubnets() []string {
 
 // checkBridges checks each bridge's address, and that no two subnets overlap.
 // An address found wrong is unset, so that what depends on it is not reported.
-func (d *decoder) checkBridges(spec *Spec) {
+func checkBridges(d *yamlfile.Decoder, spec *Spec) {
 	for i := range spec.Bridges {
 		b := &spec.Bridges[i]
 		if b.Internet.Value == NAT && !b.Address.Set {
-			d.add(b.Internet.Pos, diag.NATWithoutAddr, diag.Args{"bridge": b.Name.Value})
+			d.Add(b.Internet.Pos, diag.NATWithoutAddr, diag.Args{"bridge": b.Name.Value})
 		}
 		if !b.Address.Set {
 			continue
 		}
-		if !d.checkAddress(b) {
-			b.Address = Field[netip.Prefix]{Pos: b.Address.Pos}
+		if !checkAddress(d, b) {
+			b.Address = yamlfile.Field[netip.Prefix]{Pos: b.Address.Pos}
 			// What the file says of DHCP cannot be judged without the address.
 			b.DHCP = nil
 			continue
 		}
 		for _, other := range spec.Bridges[:i] {
 			if other.Address.Set && other.Address.Value.Overlaps(b.Address.Value) {
-				d.add(b.Address.Pos, diag.BridgesOverlap, diag.Args{
+				d.Add(b.Address.Pos, diag.BridgesOverlap, diag.Args{
 					"bridge": b.Name.Value, "subnet": b.Address.Value.Masked(),
 					"other": other.Name.Value, "othersubnet": other.Address.Value.Masked(), "line": other.Address.Pos.Line,
 				})
@@ -60,7 +61,7 @@ func (d *decoder) checkBridges(spec *Spec) {
 }
 
 // checkAddress reports whether a bridge's address can be used.
-func (d *decoder) checkAddress(b *BridgeSpec) bool {
+func checkAddress(d *yamlfile.Decoder, b *BridgeSpec) bool {
 	address := b.Address.Value
 	net := address.Masked()
 	reason := ""
@@ -71,17 +72,17 @@ func (d *decoder) checkAddress(b *BridgeSpec) bool {
 		reason = "it is larger than any private network"
 	}
 	if reason != "" {
-		d.add(b.Address.Pos, diag.BadPrefixLength, diag.Args{"subnet": net, "reason": reason})
+		d.Add(b.Address.Pos, diag.BadPrefixLength, diag.Args{"subnet": net, "reason": reason})
 		return false
 	}
 	for _, r := range reservedSubnets() {
 		if netip.MustParsePrefix(r.prefix).Overlaps(net) {
-			d.add(b.Address.Pos, diag.ReservedSubnet, diag.Args{"subnet": net, "reason": r.meaning})
+			d.Add(b.Address.Pos, diag.ReservedSubnet, diag.Args{"subnet": net, "reason": r.meaning})
 			return false
 		}
 	}
 	if which := edge(net, address.Addr()); which != "" {
-		d.add(b.Address.Pos, diag.HostBitsZero, diag.Args{
+		d.Add(b.Address.Pos, diag.HostBitsZero, diag.Args{
 			"address": address.Addr(), "which": which, "example": netip.PrefixFrom(net.Addr().Next(), net.Bits()),
 		})
 		return false
@@ -91,7 +92,7 @@ func (d *decoder) checkAddress(b *BridgeSpec) bool {
 			return true
 		}
 	}
-	d.add(b.Address.Pos, diag.PublicSubnet, diag.Args{"subnet": net, "bridge": b.Name.Value})
+	d.Add(b.Address.Pos, diag.PublicSubnet, diag.Args{"subnet": net, "bridge": b.Name.Value})
 	return true
 }
 

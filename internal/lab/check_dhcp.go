@@ -6,29 +6,30 @@ import (
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 	"github.com/kvmlab/kvmlab/macgen"
 )
 
 // checkDHCP checks what a bridge's server would hand out. The bridge's address,
 // if any, is known to be good.
-func (d *decoder) checkDHCP(spec *Spec, b *BridgeSpec) {
+func checkDHCP(d *yamlfile.Decoder, spec *Spec, b *BridgeSpec) {
 	if b.DHCP == nil {
 		return
 	}
 	if !b.Address.Set {
 		if b.Address.Pos.IsZero() {
-			d.add(b.DHCP.Pos, diag.DHCPWithoutAddress, diag.Args{"bridge": b.Name.Value})
+			d.Add(b.DHCP.Pos, diag.DHCPWithoutAddress, diag.Args{"bridge": b.Name.Value})
 		}
 		return
 	}
 	if len(b.DHCP.Ranges)+len(b.DHCP.Reservations) == 0 && !b.DHCP.broken {
-		d.add(b.DHCP.Pos, diag.DHCPWithoutRange, diag.Args{"bridge": b.Name.Value})
+		d.Add(b.DHCP.Pos, diag.DHCPWithoutRange, diag.Args{"bridge": b.Name.Value})
 	}
-	d.checkServed(segment{
+	checkServed(d, segment{
 		bridge: b.Name.Value, net: b.Address.Value.Masked(), own: b.Address.Value.Addr(), dhcp: b.DHCP,
-		client: func(r ReservationSpec) string { return d.guestReserved(spec, b, r) },
+		client: func(r ReservationSpec) string { return guestReserved(d, spec, b, r) },
 	})
-	d.checkPoolSize(spec, b)
+	checkPoolSize(d, spec, b)
 }
 
 // segment is a subnet that a DHCP server serves: that of a bridge, or one of
@@ -44,30 +45,30 @@ type segment struct {
 }
 
 // checkServed checks what holds wherever a server serves a subnet.
-func (d *decoder) checkServed(s segment) {
-	d.checkRanges(s)
+func checkServed(d *yamlfile.Decoder, s segment) {
+	checkRanges(d, s)
 	for _, r := range s.dhcp.Exclude {
-		d.rangeInside(s, r)
+		rangeInside(d, s, r)
 	}
 	if r := s.dhcp.Router; r.Set && r.Value.IsValid() {
-		d.checkInside(s, "the router", r)
+		checkInside(d, s, "the router", r)
 	}
-	d.checkTimes(s.dhcp)
-	d.checkReservations(s)
+	checkTimes(d, s.dhcp)
+	checkReservations(d, s)
 }
 
 // checkTimes checks that the lease times are in order. One that is left out fits
 // itself to the others.
-func (d *decoder) checkTimes(s *DHCPSpec) {
+func checkTimes(d *yamlfile.Decoder, s *DHCPSpec) {
 	type named struct {
 		name string
-		time Field[time.Duration]
+		time yamlfile.Field[time.Duration]
 	}
 	least, usual, most := named{"min-lease", s.MinLease}, named{"lease", s.Lease}, named{"max-lease", s.MaxLease}
 	for _, pair := range [][2]named{{least, usual}, {usual, most}, {least, most}} {
 		a, b := pair[0], pair[1]
 		if a.time.Set && b.time.Set && a.time.Value > b.time.Value {
-			d.add(a.time.Pos, diag.LeaseOrder, diag.Args{
+			d.Add(a.time.Pos, diag.LeaseOrder, diag.Args{
 				"first": a.name, "firsttime": a.time.Value, "second": b.name, "secondtime": b.time.Value,
 			})
 			return
@@ -76,16 +77,16 @@ func (d *decoder) checkTimes(s *DHCPSpec) {
 }
 
 // checkInside checks that an address is in the subnet.
-func (d *decoder) checkInside(s segment, what string, a Field[netip.Addr]) bool {
+func checkInside(d *yamlfile.Decoder, s segment, what string, a yamlfile.Field[netip.Addr]) bool {
 	if s.net.Contains(a.Value) {
 		return true
 	}
-	d.add(a.Pos, diag.OutsideSubnet, diag.Args{"what": what, "address": a.Value, "subnet": s.net, "bridge": s.bridge})
+	d.Add(a.Pos, diag.OutsideSubnet, diag.Args{"what": what, "address": a.Value, "subnet": s.net, "bridge": s.bridge})
 	return false
 }
 
 // rangeInside checks that both ends of a range are in the subnet.
-func (d *decoder) rangeInside(s segment, r Field[Range]) bool {
+func rangeInside(d *yamlfile.Decoder, s segment, r yamlfile.Field[Range]) bool {
 	outside := r.Value.First
 	if s.net.Contains(outside) {
 		outside = r.Value.Last
@@ -93,47 +94,47 @@ func (d *decoder) rangeInside(s segment, r Field[Range]) bool {
 	if s.net.Contains(outside) {
 		return true
 	}
-	d.add(r.Pos, diag.RangeLeavesSubnet, diag.Args{
+	d.Add(r.Pos, diag.RangeLeavesSubnet, diag.Args{
 		"range": r.Value, "address": outside, "subnet": s.net, "bridge": s.bridge,
 	})
 	return false
 }
 
-func (d *decoder) checkRanges(s segment) {
+func checkRanges(d *yamlfile.Decoder, s segment) {
 	own, net := s.own, s.net
 	for i, r := range s.dhcp.Ranges {
-		if !d.rangeInside(s, r) {
+		if !rangeInside(d, s, r) {
 			continue
 		}
 		for _, end := range []netip.Addr{r.Value.First, r.Value.Last} {
 			if which := edge(net, end); which != "" {
-				d.add(r.Pos, diag.RangeHoldsEdge, diag.Args{"range": r.Value, "address": end, "which": which})
+				d.Add(r.Pos, diag.RangeHoldsEdge, diag.Args{"range": r.Value, "address": end, "which": which})
 			}
 		}
 		if own.IsValid() && r.Value.Contains(own) {
-			d.add(r.Pos, diag.RangeHoldsBridge, diag.Args{"range": r.Value, "address": own, "bridge": s.bridge})
+			d.Add(r.Pos, diag.RangeHoldsBridge, diag.Args{"range": r.Value, "address": own, "bridge": s.bridge})
 		}
 		for _, other := range s.dhcp.Ranges[:i] {
 			if r.Value.Contains(other.Value.First) || other.Value.Contains(r.Value.First) {
-				d.add(r.Pos, diag.RangesOverlap, diag.Args{"range": r.Value, "other": other.Value, "line": other.Pos.Line})
+				d.Add(r.Pos, diag.RangesOverlap, diag.Args{"range": r.Value, "other": other.Value, "line": other.Pos.Line})
 				break
 			}
 		}
 	}
 }
 
-func (d *decoder) checkReservations(s segment) {
+func checkReservations(d *yamlfile.Decoder, s segment) {
 	addresses := make(map[netip.Addr]int)
 	clients := make(map[string]int)
 	for _, r := range s.dhcp.Reservations {
-		if client := d.reservedFor(s, r); client != "" {
+		if client := reservedFor(d, s, r); client != "" {
 			if line, ok := clients[client]; ok {
-				d.add(r.Pos, diag.ReservationAgain, diag.Args{"client": r.client(), "line": line})
+				d.Add(r.Pos, diag.ReservationAgain, diag.Args{"client": r.client(), "line": line})
 			} else {
 				clients[client] = r.Pos.Line
 			}
 		}
-		if !r.Address.Set || !d.checkInside(s, "the reserved address", r.Address) {
+		if !r.Address.Set || !checkInside(d, s, "the reserved address", r.Address) {
 			continue
 		}
 		which := edge(s.net, r.Address.Value)
@@ -141,13 +142,13 @@ func (d *decoder) checkReservations(s segment) {
 			which = "own"
 		}
 		if which != "" {
-			d.add(r.Address.Pos, diag.ReservationEdge, diag.Args{
+			d.Add(r.Address.Pos, diag.ReservationEdge, diag.Args{
 				"address": r.Address.Value, "which": which, "bridge": cmp.Or(s.bridge, s.net.String()),
 			})
 			continue
 		}
 		if line, ok := addresses[r.Address.Value]; ok {
-			d.add(r.Address.Pos, diag.ReservationTwice, diag.Args{"address": r.Address.Value, "line": line})
+			d.Add(r.Address.Pos, diag.ReservationTwice, diag.Args{"address": r.Address.Value, "line": line})
 			continue
 		}
 		addresses[r.Address.Value] = r.Address.Pos.Line
@@ -167,7 +168,7 @@ func (r ReservationSpec) client() string {
 
 // reservedFor checks who a reservation is for and gives a string that is equal
 // for equal clients, or "" when it is for nobody known.
-func (d *decoder) reservedFor(s segment, r ReservationSpec) string {
+func reservedFor(d *yamlfile.Decoder, s segment, r ReservationSpec) string {
 	named := 0
 	for _, set := range []bool{r.Guest.Set, r.MAC.Set, r.ClientID.Set} {
 		if set {
@@ -176,7 +177,7 @@ func (d *decoder) reservedFor(s segment, r ReservationSpec) string {
 	}
 	switch {
 	case named > 1:
-		d.add(r.Pos, diag.ReservationWho, diag.Args{"problem": "more than one"})
+		d.Add(r.Pos, diag.ReservationWho, diag.Args{"problem": "more than one"})
 	case r.MAC.Set:
 		return r.MAC.Value.String()
 	case r.ClientID.Set:
@@ -184,13 +185,13 @@ func (d *decoder) reservedFor(s segment, r ReservationSpec) string {
 	case r.Guest.Set:
 		return s.client(r)
 	case !r.broken:
-		d.add(r.Pos, diag.ReservationWho, diag.Args{"problem": "none"})
+		d.Add(r.Pos, diag.ReservationWho, diag.Args{"problem": "none"})
 	}
 	return ""
 }
 
 // guestReserved is segment.client for a bridge of a lab.
-func (d *decoder) guestReserved(spec *Spec, b *BridgeSpec, r ReservationSpec) string {
+func guestReserved(d *yamlfile.Decoder, spec *Spec, b *BridgeSpec, r ReservationSpec) string {
 	name := r.Guest.Value
 	known := make([]string, 0, len(spec.Guests))
 	for _, g := range spec.Guests {
@@ -201,14 +202,14 @@ func (d *decoder) guestReserved(spec *Spec, b *BridgeSpec, r ReservationSpec) st
 		nic := firstOn(g, b.Name.Value)
 		switch {
 		case nic == nil:
-			d.add(r.Guest.Pos, diag.ReservationNoNIC, diag.Args{"guest": name, "bridge": b.Name.Value})
+			d.Add(r.Guest.Pos, diag.ReservationNoNIC, diag.Args{"guest": name, "bridge": b.Name.Value})
 			return ""
 		case nic.MAC.Set:
 			return nic.MAC.Value.String()
 		}
 		return "guest " + name
 	}
-	d.add(r.Guest.Pos, diag.ReservationGuest, diag.Args{"guest": name, "suggestion": suggest(name, known), "known": known})
+	d.Add(r.Guest.Pos, diag.ReservationGuest, diag.Args{"guest": name, "suggestion": yamlfile.Suggest(name, known), "known": known})
 	return ""
 }
 
@@ -225,7 +226,7 @@ func firstOn(g GuestSpec, bridge string) *NICSpec {
 // checkPoolSize warns when the guests on a bridge are more than the addresses.
 // Cards with a reservation need none of the pool, and reserved addresses are
 // nobody else's.
-func (d *decoder) checkPoolSize(spec *Spec, b *BridgeSpec) {
+func checkPoolSize(d *yamlfile.Decoder, spec *Spec, b *BridgeSpec) {
 	reserved := make(map[string]bool)
 	macs := make(map[macgen.MAC]bool)
 	for _, r := range b.DHCP.Reservations {
@@ -246,8 +247,8 @@ func (d *decoder) checkPoolSize(spec *Spec, b *BridgeSpec) {
 			clients++
 		}
 	}
-	if free := unreserved(b.DHCP); clients > free && len(d.diags.Errors()) == 0 {
-		d.add(b.DHCP.Pos, diag.FewAddresses, diag.Args{"bridge": b.Name.Value, "addresses": free, "clients": clients})
+	if free := unreserved(b.DHCP); clients > free && len(d.Diags.Errors()) == 0 {
+		d.Add(b.DHCP.Pos, diag.FewAddresses, diag.Args{"bridge": b.Name.Value, "addresses": free, "clients": clients})
 	}
 }
 

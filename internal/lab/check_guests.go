@@ -2,6 +2,7 @@ package lab
 
 import (
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 	"github.com/kvmlab/kvmlab/macgen"
 )
 
@@ -21,32 +22,32 @@ func memoryNeeds(image string) (least, usual Size) {
 }
 
 // checkGuests checks names, memory and the bridges and MAC addresses of cards.
-func (d *decoder) checkGuests(spec *Spec) {
+func checkGuests(d *yamlfile.Decoder, spec *Spec) {
 	names := make(map[string]int)
 	macs := make(map[macgen.MAC]macOwner)
 	for _, g := range spec.Guests {
 		if g.Name.Set {
 			if line, ok := names[g.Name.Value]; ok {
-				d.add(g.Name.Pos, diag.DuplicateName, diag.Args{"kind": "guest", "name": g.Name.Value, "line": line})
+				d.Add(g.Name.Pos, diag.DuplicateName, diag.Args{"kind": "guest", "name": g.Name.Value, "line": line})
 			} else {
 				names[g.Name.Value] = g.Name.Pos.Line
 			}
 		}
-		d.checkMemory(g)
-		d.checkFiles(g)
-		d.checkNICs(spec, g, macs)
+		checkMemory(d, g)
+		checkFiles(d, g)
+		checkNICs(d, spec, g, macs)
 	}
 }
 
-func (d *decoder) checkMemory(g GuestSpec) {
+func checkMemory(d *yamlfile.Decoder, g GuestSpec) {
 	image := g.Image.Or(DefaultImage)
 	least, _ := memoryNeeds(image)
 	switch memory := g.Memory; {
 	case !memory.Set:
 	case memory.Value > maxMemory:
-		d.add(memory.Pos, diag.MemoryLarge, diag.Args{"memory": memory.Value, "maximum": maxMemory})
+		d.Add(memory.Pos, diag.MemoryLarge, diag.Args{"memory": memory.Value, "maximum": maxMemory})
 	case memory.Value < least:
-		d.add(memory.Pos, diag.MemorySmall, diag.Args{
+		d.Add(memory.Pos, diag.MemorySmall, diag.Args{
 			"guest": g.Name.Value, "memory": memory.Value, "minimum": least, "image": image,
 		})
 	}
@@ -58,34 +59,34 @@ type macOwner struct {
 	line int
 }
 
-func (d *decoder) checkNICs(spec *Spec, g GuestSpec, macs map[macgen.MAC]macOwner) {
+func checkNICs(d *yamlfile.Decoder, spec *Spec, g GuestSpec, macs map[macgen.MAC]macOwner) {
 	name := g.Name.Or("a guest without a name")
 	if len(g.NICs) == 0 {
-		d.add(nameOr(g), diag.GuestNoNIC, diag.Args{"guest": name})
+		d.Add(nameOr(g), diag.GuestNoNIC, diag.Args{"guest": name})
 	}
 	if len(g.NICs) > maxNICs {
-		d.add(g.NICs[maxNICs].Pos, diag.TooManyNICs, diag.Args{"guest": name, "count": len(g.NICs), "maximum": maxNICs})
+		d.Add(g.NICs[maxNICs].Pos, diag.TooManyNICs, diag.Args{"guest": name, "count": len(g.NICs), "maximum": maxNICs})
 	}
 	plugged := make(map[string]bool)
 	for i, nic := range g.NICs {
-		d.checkPlug(spec, name, nic, plugged)
+		checkPlug(d, spec, name, nic, plugged)
 		if !nic.MAC.Set {
 			continue
 		}
 		mac, who := nic.MAC.Value, nicOf(g, i)
 		if first, ok := macs[mac]; ok {
-			d.add(nic.MAC.Pos, diag.DuplicateMAC, diag.Args{"mac": mac, "guest": who, "other": first.who, "line": first.line})
+			d.Add(nic.MAC.Pos, diag.DuplicateMAC, diag.Args{"mac": mac, "guest": who, "other": first.who, "line": first.line})
 			continue
 		}
 		macs[mac] = macOwner{who, nic.MAC.Pos.Line}
 		if !mac.IsLocal() {
-			d.add(nic.MAC.Pos, diag.UniversalMAC, diag.Args{"mac": mac, "suggestion": stationLike(mac)})
+			d.Add(nic.MAC.Pos, diag.UniversalMAC, diag.Args{"mac": mac, "suggestion": stationLike(mac)})
 		}
 	}
 }
 
 // checkPlug checks that a card's bridge is there, and the guest on it only once.
-func (d *decoder) checkPlug(spec *Spec, guest string, nic NICSpec, plugged map[string]bool) {
+func checkPlug(d *yamlfile.Decoder, spec *Spec, guest string, nic NICSpec, plugged map[string]bool) {
 	if !nic.Bridge.Set {
 		return
 	}
@@ -98,14 +99,14 @@ func (d *decoder) checkPlug(spec *Spec, guest string, nic NICSpec, plugged map[s
 		known = append(known, b.Name.Value)
 		if b.Name.Value == bridge {
 			if plugged[bridge] {
-				d.add(nic.Bridge.Pos, diag.SharedSegment, diag.Args{"guest": guest, "bridge": bridge})
+				d.Add(nic.Bridge.Pos, diag.SharedSegment, diag.Args{"guest": guest, "bridge": bridge})
 			}
 			plugged[bridge] = true
 			return
 		}
 	}
-	d.add(nic.Bridge.Pos, diag.UnknownBridge, diag.Args{
-		"bridge": bridge, "suggestion": suggest(bridge, known), "known": known,
+	d.Add(nic.Bridge.Pos, diag.UnknownBridge, diag.Args{
+		"bridge": bridge, "suggestion": yamlfile.Suggest(bridge, known), "known": known,
 	})
 }
 

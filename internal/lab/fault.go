@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // Fault is a teaching fault as it is written: something that the DHCP server is
@@ -62,21 +63,21 @@ const maxFaultTime = time.Hour
 
 // ParseFault reads a fault. The error is a [diag.Diagnostic].
 func ParseFault(text string) (Fault, error) {
-	f, problem := parseFault(scalar{key: "faults", value: text, tag: "!!str"})
+	f, problem := parseFault(yamlfile.Scalar{Key: "faults", Value: text, Tag: "!!str"})
 	if problem != nil {
 		return "", problem
 	}
 	return f, nil
 }
 
-func parseFault(s scalar) (Fault, *diag.Diagnostic) {
-	name := s.value
+func parseFault(s yamlfile.Scalar) (Fault, *diag.Diagnostic) {
+	name := s.Value
 	if i := strings.IndexAny(name, "=#"); i >= 0 {
 		name = name[:i]
 	}
-	rest := s.value[len(name):]
+	rest := s.Value[len(name):]
 	bad := func(reason string) (Fault, *diag.Diagnostic) {
-		return "", diag.New(diag.BadFault, diag.Args{"fault": s.value, "reason": reason})
+		return "", diag.New(diag.BadFault, diag.Args{"fault": s.Value, "reason": reason})
 	}
 	kinds := faultKinds()
 	i := slices.IndexFunc(kinds, func(k faultKind) bool { return k.name == name })
@@ -85,7 +86,7 @@ func parseFault(s scalar) (Fault, *diag.Diagnostic) {
 		for i, k := range kinds {
 			names[i] = k.name
 		}
-		if near := suggest(name, names); near != "" {
+		if near := yamlfile.Suggest(name, names); near != "" {
 			return bad(fmt.Sprintf("there is no %q; did you mean %q?", name, near))
 		}
 		return bad("the faults are " + strings.Join(names, ", "))
@@ -93,7 +94,7 @@ func parseFault(s scalar) (Fault, *diag.Diagnostic) {
 	if !kinds[i].accepts(rest) {
 		return bad("it is written " + kinds[i].example)
 	}
-	return Fault(s.value), nil
+	return Fault(s.Value), nil
 }
 
 // accepts checks what stands behind the name.

@@ -3,6 +3,8 @@ package lab
 import (
 	"fmt"
 	"slices"
+
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // Isolation says which network namespace a lab's links live in.
@@ -64,20 +66,14 @@ func (i Internet) MarshalText() ([]byte, error) { return word(i, NoInternet, NAT
 // UnmarshalText reads the lab file's word.
 func (i *Internet) UnmarshalText(text []byte) error { return fromWord(i, text, NoInternet, NAT) }
 
-// enum is a closed set of words.
-type enum interface {
-	comparable
-	fmt.Stringer
-}
-
-func word[E enum](e E, valid ...E) ([]byte, error) {
+func word[E yamlfile.Enum](e E, valid ...E) ([]byte, error) {
 	if slices.Contains(valid, e) {
 		return []byte(e.String()), nil
 	}
 	return nil, fmt.Errorf("write %v: not a valid value", e)
 }
 
-func fromWord[E enum](e *E, text []byte, valid ...E) error {
+func fromWord[E yamlfile.Enum](e *E, text []byte, valid ...E) error {
 	for _, v := range valid {
 		if v.String() == string(text) {
 			*e = v

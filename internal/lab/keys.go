@@ -6,6 +6,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 	"github.com/kvmlab/kvmlab/macgen"
 )
 
@@ -22,160 +23,142 @@ const (
 	maxCPUs         = 16
 )
 
-func labKeys() []key[Spec] {
-	return []key[Spec]{
-		scalarKey(key[Spec]{
-			name: "version", required: true, schema: constant(Version),
-			doc: "The edition of the lab file's language. Always 1.",
-		}, "a number", parseVersion, func(s *Spec) *Field[int] { return &s.Version }),
-		scalarKey(key[Spec]{
-			name: "name", required: true, schema: pattern(labNameForm, maxLabName),
-			doc: "The lab's name: up to 40 small letters, digits and dashes. Domains are called <name>-<guest>.",
-		}, "a name", parseLabName, func(s *Spec) *Field[string] { return &s.Name }),
-		scalarKey(key[Spec]{
-			name: "isolation", schema: words(Host, Host, Netns),
-			doc: "Where bridges and taps live: in the host's own network namespace (host), or in one of the lab's own (netns).",
-		}, "a word", parseWord(Host, Netns), func(s *Spec) *Field[Isolation] { return &s.Isolation }),
+func labKeys() []yamlfile.Key[Spec] {
+	return []yamlfile.Key[Spec]{
+		yamlfile.ScalarKey(yamlfile.Key[Spec]{
+			Name: "version", Required: true, Schema: yamlfile.Constant(Version),
+			Doc: "The edition of the lab file's language. Always 1.",
+		}, "a number", parseVersion, func(s *Spec) *yamlfile.Field[int] { return &s.Version }),
+		yamlfile.ScalarKey(yamlfile.Key[Spec]{
+			Name: "name", Required: true, Schema: yamlfile.Pattern(labNameForm, maxLabName),
+			Doc: "The lab's name: up to 40 small letters, digits and dashes. Domains are called <name>-<guest>.",
+		}, "a name", parseLabName, func(s *Spec) *yamlfile.Field[string] { return &s.Name }),
+		yamlfile.ScalarKey(yamlfile.Key[Spec]{
+			Name: "isolation", Schema: yamlfile.Words(Host, Host, Netns),
+			Doc: "Where bridges and taps live: in the host's own network namespace (host), or in one of the lab's own (netns).",
+		}, "a word", yamlfile.ParseWord(Host, Netns), func(s *Spec) *yamlfile.Field[Isolation] { return &s.Isolation }),
 		{
-			name: "bridges", schema: listOf(objectSchema("A bridge: one Ethernet segment.", bridgeKeys()), maxBridges),
-			doc: "The lab's bridges.",
-			read: func(d *decoder, n *yaml.Node, s *Spec) {
-				s.Bridges = objects(d, n, "bridges", "a bridge", maxBridges, bridgeKeys(),
+			Name: "bridges", Schema: yamlfile.ListOf(yamlfile.ObjectSchema("A bridge: one Ethernet segment.", bridgeKeys()), maxBridges),
+			Doc: "The lab's bridges.",
+			Read: func(d *yamlfile.Decoder, n *yaml.Node, s *Spec) {
+				s.Bridges = yamlfile.Objects(d, n, "bridges", "a bridge", maxBridges, bridgeKeys(),
 					func(b *BridgeSpec, p diag.Pos, _ bool) { b.Pos = p })
 			},
 		},
 		{
-			name: "guests", schema: listOf(objectSchema("A guest: one virtual machine.", guestKeys()), maxGuests),
-			doc: "The lab's guests.",
-			read: func(d *decoder, n *yaml.Node, s *Spec) {
-				s.Guests = objects(d, n, "guests", "a guest", maxGuests, guestKeys(),
+			Name: "guests", Schema: yamlfile.ListOf(yamlfile.ObjectSchema("A guest: one virtual machine.", guestKeys()), maxGuests),
+			Doc: "The lab's guests.",
+			Read: func(d *yamlfile.Decoder, n *yaml.Node, s *Spec) {
+				s.Guests = yamlfile.Objects(d, n, "guests", "a guest", maxGuests, guestKeys(),
 					func(g *GuestSpec, p diag.Pos, _ bool) { g.Pos = p })
 			},
 		},
 	}
 }
 
-// objects reads a list of mappings; note takes down where each begins and
-// whether a mistake was found in it.
-func objects[T any](
-	d *decoder, n *yaml.Node, what, where string, limit int, keys []key[T], note func(one *T, at diag.Pos, broken bool),
-) []T {
-	var all []T
-	d.list(n, what, limit, func(element *yaml.Node) {
-		var one T
-		before := len(d.diags)
-		ok := object(d, element, where, keys, &one)
-		note(&one, d.pos(element), len(d.diags) > before)
-		if ok {
-			all = append(all, one)
-		}
-	})
-	return all
-}
-
-func parseVersion(s scalar) (int, *diag.Diagnostic) {
-	v, d := parseInt(s)
+func parseVersion(s yamlfile.Scalar) (int, *diag.Diagnostic) {
+	v, d := yamlfile.ParseInt(s)
 	if d == nil && v != Version {
 		return 0, diag.New(diag.BadVersion, diag.Args{"version": v, "known": Version})
 	}
 	return v, d
 }
 
-func bridgeKeys() []key[BridgeSpec] {
-	return []key[BridgeSpec]{
-		scalarKey(key[BridgeSpec]{
-			name: "name", required: true, schema: pattern(linkNameForm, maxLinkName),
-			doc: "The link's name, up to 15 characters: br1.",
-		}, "a name", parseLinkName("bridge"), func(b *BridgeSpec) *Field[string] { return &b.Name }),
-		scalarKey(key[BridgeSpec]{
-			name: "address", schema: ipv4Prefix(),
-			doc: "The host's own address on the bridge with the prefix length of the subnet. Without it the bridge is a bare switch.",
-		}, "an address", parsePrefix, func(b *BridgeSpec) *Field[netip.Prefix] { return &b.Address }),
-		scalarKey(key[BridgeSpec]{
-			name: "internet", schema: words(NoInternet, NoInternet, NAT),
-			doc: "Whether guests get out of the lab: not at all (none), or through the host under its address (nat).",
-		}, "a word", parseWord(NoInternet, NAT), func(b *BridgeSpec) *Field[Internet] { return &b.Internet }),
+func bridgeKeys() []yamlfile.Key[BridgeSpec] {
+	return []yamlfile.Key[BridgeSpec]{
+		yamlfile.ScalarKey(yamlfile.Key[BridgeSpec]{
+			Name: "name", Required: true, Schema: yamlfile.Pattern(linkNameForm, maxLinkName),
+			Doc: "The link's name, up to 15 characters: br1.",
+		}, "a name", parseLinkName("bridge"), func(b *BridgeSpec) *yamlfile.Field[string] { return &b.Name }),
+		yamlfile.ScalarKey(yamlfile.Key[BridgeSpec]{
+			Name: "address", Schema: ipv4Prefix(),
+			Doc: "The host's own address on the bridge with the prefix length of the subnet. Without it the bridge is a bare switch.",
+		}, "an address", parsePrefix, func(b *BridgeSpec) *yamlfile.Field[netip.Prefix] { return &b.Address }),
+		yamlfile.ScalarKey(yamlfile.Key[BridgeSpec]{
+			Name: "internet", Schema: yamlfile.Words(NoInternet, NoInternet, NAT),
+			Doc: "Whether guests get out of the lab: not at all (none), or through the host under its address (nat).",
+		}, "a word", yamlfile.ParseWord(NoInternet, NAT), func(b *BridgeSpec) *yamlfile.Field[Internet] { return &b.Internet }),
 		{
-			name: "dhcp", schema: either(offSchema(), objectSchema("What the DHCP server of the bridge hands out.", allDHCPKeys())),
-			doc:  "What kvmlab's DHCP server hands out on this bridge, or off (also when left out) for no server.",
-			read: readDHCP,
+			Name: "dhcp", Schema: yamlfile.Either(offSchema(), yamlfile.ObjectSchema("What the DHCP server of the bridge hands out.", allDHCPKeys())),
+			Doc:  "What kvmlab's DHCP server hands out on this bridge, or off (also when left out) for no server.",
+			Read: readDHCP,
 		},
 	}
 }
 
-func guestKeys() []key[GuestSpec] {
-	return []key[GuestSpec]{
-		scalarKey(key[GuestSpec]{
-			name: "name", required: true, schema: pattern(hostnameForm, 63),
-			doc: "The guest's name, which is its hostname: pc1.",
-		}, "a name", parseGuestName, func(g *GuestSpec) *Field[string] { return &g.Name }),
-		scalarKey(key[GuestSpec]{
-			name: "image", schema: defaulting(pattern(imageNameForm, 64), DefaultImage),
-			doc: "The image that the guest boots: micro, or another from kvmlab image list.",
-		}, "a name", parseImageName, func(g *GuestSpec) *Field[string] { return &g.Image }),
-		scalarKey(key[GuestSpec]{
-			name: "memory", schema: pattern(sizeForm, 0),
-			doc: "The guest's memory as a whole number of KiB, MiB or GiB. By default 128MiB for micro and 512MiB for other images.",
-		}, "an amount such as 128MiB", parseSize, func(g *GuestSpec) *Field[Size] { return &g.Memory }),
-		scalarKey(key[GuestSpec]{
-			name: "cpus", schema: integer(1, maxCPUs, 1),
-			doc: "How many virtual CPUs the guest has.",
-		}, "a number", parseCPUs, func(g *GuestSpec) *Field[int] { return &g.CPUs }),
-		scalarKey(key[GuestSpec]{
-			name: "disk", schema: pattern(sizeForm, 0),
-			doc: "The size of the guest's disk as a whole number of GiB, for an image that has one. By default the image's.",
-		}, "an amount such as 8GiB", parseDisk, func(g *GuestSpec) *Field[Size] { return &g.Disk }),
+func guestKeys() []yamlfile.Key[GuestSpec] {
+	return []yamlfile.Key[GuestSpec]{
+		yamlfile.ScalarKey(yamlfile.Key[GuestSpec]{
+			Name: "name", Required: true, Schema: yamlfile.Pattern(hostnameForm, 63),
+			Doc: "The guest's name, which is its hostname: pc1.",
+		}, "a name", parseGuestName, func(g *GuestSpec) *yamlfile.Field[string] { return &g.Name }),
+		yamlfile.ScalarKey(yamlfile.Key[GuestSpec]{
+			Name: "image", Schema: yamlfile.Defaulting(yamlfile.Pattern(imageNameForm, 64), DefaultImage),
+			Doc: "The image that the guest boots: micro, or another from kvmlab image list.",
+		}, "a name", parseImageName, func(g *GuestSpec) *yamlfile.Field[string] { return &g.Image }),
+		yamlfile.ScalarKey(yamlfile.Key[GuestSpec]{
+			Name: "memory", Schema: yamlfile.Pattern(sizeForm, 0),
+			Doc: "The guest's memory as a whole number of KiB, MiB or GiB. By default 128MiB for micro and 512MiB for other images.",
+		}, "an amount such as 128MiB", parseSize, func(g *GuestSpec) *yamlfile.Field[Size] { return &g.Memory }),
+		yamlfile.ScalarKey(yamlfile.Key[GuestSpec]{
+			Name: "cpus", Schema: yamlfile.Integer(1, maxCPUs, 1),
+			Doc: "How many virtual CPUs the guest has.",
+		}, "a number", parseCPUs, func(g *GuestSpec) *yamlfile.Field[int] { return &g.CPUs }),
+		yamlfile.ScalarKey(yamlfile.Key[GuestSpec]{
+			Name: "disk", Schema: yamlfile.Pattern(sizeForm, 0),
+			Doc: "The size of the guest's disk as a whole number of GiB, for an image that has one. By default the image's.",
+		}, "an amount such as 8GiB", parseDisk, func(g *GuestSpec) *yamlfile.Field[Size] { return &g.Disk }),
 		{
-			name: "files", schema: listOf(objectSchema("A file of the guest.", fileKeys()), maxFiles),
-			doc: "Files that the guest finds at its first start; a guest without a disk, at every start.",
-			read: func(d *decoder, n *yaml.Node, g *GuestSpec) {
-				g.Files = objects(d, n, "files", "a file", maxFiles, fileKeys(), func(f *FileSpec, p diag.Pos, _ bool) { f.Pos = p })
+			Name: "files", Schema: yamlfile.ListOf(yamlfile.ObjectSchema("A file of the guest.", fileKeys()), maxFiles),
+			Doc: "Files that the guest finds at its first start; a guest without a disk, at every start.",
+			Read: func(d *yamlfile.Decoder, n *yaml.Node, g *GuestSpec) {
+				g.Files = yamlfile.Objects(d, n, "files", "a file", maxFiles, fileKeys(), func(f *FileSpec, p diag.Pos, _ bool) { f.Pos = p })
 			},
 		},
 		{
-			name: "nics", schema: listOf(objectSchema("A network card.", nicKeys()), maxNICs),
-			doc: "The guest's network cards: eth0, eth1 and so on in this order.",
-			read: func(d *decoder, n *yaml.Node, g *GuestSpec) {
-				g.NICs = objects(d, n, "nics", "a NIC", 8*maxNICs, nicKeys(), func(c *NICSpec, p diag.Pos, _ bool) { c.Pos = p })
+			Name: "nics", Schema: yamlfile.ListOf(yamlfile.ObjectSchema("A network card.", nicKeys()), maxNICs),
+			Doc: "The guest's network cards: eth0, eth1 and so on in this order.",
+			Read: func(d *yamlfile.Decoder, n *yaml.Node, g *GuestSpec) {
+				g.NICs = yamlfile.Objects(d, n, "nics", "a NIC", 8*maxNICs, nicKeys(), func(c *NICSpec, p diag.Pos, _ bool) { c.Pos = p })
 			},
 		},
 	}
 }
 
-func parseCPUs(s scalar) (int, *diag.Diagnostic) {
-	n, d := parseInt(s)
+func parseCPUs(s yamlfile.Scalar) (int, *diag.Diagnostic) {
+	n, d := yamlfile.ParseInt(s)
 	if d == nil && (n < 1 || n > maxCPUs) {
 		return 0, diag.New(diag.BadCPUs, diag.Args{"cpus": n, "maximum": maxCPUs})
 	}
 	return n, d
 }
 
-func nicKeys() []key[NICSpec] {
-	return []key[NICSpec]{
-		scalarKey(key[NICSpec]{
-			name: "bridge", required: true, schema: pattern(linkNameForm, maxLinkName),
-			doc: "The bridge that the card is plugged into.",
-		}, "the name of a bridge", parseReference, func(n *NICSpec) *Field[string] { return &n.Bridge }),
-		autoKey(key[NICSpec]{
-			name: "tap", schema: defaulting(pattern(linkNameForm, maxLinkName), "auto"),
-			doc: "The name of the tap behind the card; auto takes the next free of tap1, tap2 and so on.",
-		}, "a name or auto", parseLinkName("tap"), func(n *NICSpec) *Field[string] { return &n.Tap }),
-		autoKey(key[NICSpec]{
-			name: "mac", schema: defaulting(either(oneWord("auto"), macSchema()), "auto"),
-			doc: "The card's MAC address, six bytes with colons; auto draws one that begins with 02 and keeps it.",
-		}, "a MAC address or auto", parseMAC, func(n *NICSpec) *Field[macgen.MAC] { return &n.MAC }),
+func nicKeys() []yamlfile.Key[NICSpec] {
+	return []yamlfile.Key[NICSpec]{
+		yamlfile.ScalarKey(yamlfile.Key[NICSpec]{
+			Name: "bridge", Required: true, Schema: yamlfile.Pattern(linkNameForm, maxLinkName),
+			Doc: "The bridge that the card is plugged into.",
+		}, "the name of a bridge", parseReference, func(n *NICSpec) *yamlfile.Field[string] { return &n.Bridge }),
+		autoKey(yamlfile.Key[NICSpec]{
+			Name: "tap", Schema: yamlfile.Defaulting(yamlfile.Pattern(linkNameForm, maxLinkName), "auto"),
+			Doc: "The name of the tap behind the card; auto takes the next free of tap1, tap2 and so on.",
+		}, "a name or auto", parseLinkName("tap"), func(n *NICSpec) *yamlfile.Field[string] { return &n.Tap }),
+		autoKey(yamlfile.Key[NICSpec]{
+			Name: "mac", Schema: yamlfile.Defaulting(yamlfile.Either(yamlfile.OneWord("auto"), macSchema()), "auto"),
+			Doc: "The card's MAC address, six bytes with colons; auto draws one that begins with 02 and keeps it.",
+		}, "a MAC address or auto", parseMAC, func(n *NICSpec) *yamlfile.Field[macgen.MAC] { return &n.MAC }),
 	}
 }
 
 // autoKey is a scalarKey whose value may be `auto`, which leaves the field unset.
 func autoKey[T any, V comparable](
-	k key[T], want string, parse func(scalar) (V, *diag.Diagnostic), field func(*T) *Field[V],
-) key[T] {
-	k.read = func(d *decoder, n *yaml.Node, into *T) {
+	k yamlfile.Key[T], want string, parse func(yamlfile.Scalar) (V, *diag.Diagnostic), field func(*T) *yamlfile.Field[V],
+) yamlfile.Key[T] {
+	k.Read = func(d *yamlfile.Decoder, n *yaml.Node, into *T) {
 		if literal(n) == "auto" {
 			return
 		}
-		*field(into) = readScalar(d, n, k.name, want, parse)
+		*field(into) = yamlfile.ReadScalar(d, n, k.Name, want, parse)
 	}
 	return k
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 const (
@@ -29,9 +30,9 @@ var (
 // FileSpec is an element of `files`.
 type FileSpec struct {
 	Pos     diag.Pos
-	Path    Field[string]
-	Mode    Field[uint32]
-	Content Field[string]
+	Path    yamlfile.Field[string]
+	Mode    yamlfile.Field[uint32]
+	Content yamlfile.Field[string]
 }
 
 // File is a file that a guest finds at its first start.
@@ -41,46 +42,46 @@ type File struct {
 	Content string `json:"content"`
 }
 
-func fileKeys() []key[FileSpec] {
-	return []key[FileSpec]{
-		scalarKey(key[FileSpec]{
-			name: "path", required: true, schema: pattern(filePathForm, 255),
-			doc: "Where the file lies in the guest, from the root.",
-		}, "a path", parseFilePath, func(f *FileSpec) *Field[string] { return &f.Path }),
-		scalarKey(key[FileSpec]{
-			name: "content", required: true, schema: pattern(regexp.MustCompile(``), maxFileBytes),
-			doc: "What is in it. A block scalar (|) keeps the lines as they are written.",
-		}, "a text", parseContent, func(f *FileSpec) *Field[string] { return &f.Content }),
-		scalarKey(key[FileSpec]{
-			name: "mode", schema: defaulting(pattern(fileModeForm, 4), "0644"),
-			doc: "Its permissions, as chmod takes them: 0644, 0755.",
-		}, "three or four octal digits", parseMode, func(f *FileSpec) *Field[uint32] { return &f.Mode }),
+func fileKeys() []yamlfile.Key[FileSpec] {
+	return []yamlfile.Key[FileSpec]{
+		yamlfile.ScalarKey(yamlfile.Key[FileSpec]{
+			Name: "path", Required: true, Schema: yamlfile.Pattern(filePathForm, 255),
+			Doc: "Where the file lies in the guest, from the root.",
+		}, "a path", parseFilePath, func(f *FileSpec) *yamlfile.Field[string] { return &f.Path }),
+		yamlfile.ScalarKey(yamlfile.Key[FileSpec]{
+			Name: "content", Required: true, Schema: yamlfile.Pattern(regexp.MustCompile(``), maxFileBytes),
+			Doc: "What is in it. A block scalar (|) keeps the lines as they are written.",
+		}, "a text", parseContent, func(f *FileSpec) *yamlfile.Field[string] { return &f.Content }),
+		yamlfile.ScalarKey(yamlfile.Key[FileSpec]{
+			Name: "mode", Schema: yamlfile.Defaulting(yamlfile.Pattern(fileModeForm, 4), "0644"),
+			Doc: "Its permissions, as chmod takes them: 0644, 0755.",
+		}, "three or four octal digits", parseMode, func(f *FileSpec) *yamlfile.Field[uint32] { return &f.Mode }),
 	}
 }
 
-func parseFilePath(s scalar) (string, *diag.Diagnostic) {
-	if d := text(s, "a path"); d != nil {
+func parseFilePath(s yamlfile.Scalar) (string, *diag.Diagnostic) {
+	if d := yamlfile.RequireText(s, "a path"); d != nil {
 		return "", d
 	}
-	if len(s.value) > 255 || !filePathForm.MatchString(s.value) || path.Clean(s.value) != s.value {
-		return "", diag.New(diag.BadFilePath, diag.Args{"path": s.value})
+	if len(s.Value) > 255 || !filePathForm.MatchString(s.Value) || path.Clean(s.Value) != s.Value {
+		return "", diag.New(diag.BadFilePath, diag.Args{"path": s.Value})
 	}
-	return s.value, nil
+	return s.Value, nil
 }
 
 // parseContent takes any scalar as its text, numbers too: a file may hold just one.
-func parseContent(s scalar) (string, *diag.Diagnostic) { return s.value, nil }
+func parseContent(s yamlfile.Scalar) (string, *diag.Diagnostic) { return s.Value, nil }
 
-func parseMode(s scalar) (uint32, *diag.Diagnostic) {
-	mode, err := strconv.ParseUint(strings.TrimPrefix(s.value, "0o"), 8, 12)
-	if err != nil || !fileModeForm.MatchString(s.value) {
-		return 0, diag.New(diag.BadFileMode, diag.Args{"mode": s.value})
+func parseMode(s yamlfile.Scalar) (uint32, *diag.Diagnostic) {
+	mode, err := strconv.ParseUint(strings.TrimPrefix(s.Value, "0o"), 8, 12)
+	if err != nil || !fileModeForm.MatchString(s.Value) {
+		return 0, diag.New(diag.BadFileMode, diag.Args{"mode": s.Value})
 	}
 	return uint32(mode), nil
 }
 
 // parseDisk reads the size of a guest's disk.
-func parseDisk(s scalar) (Size, *diag.Diagnostic) {
+func parseDisk(s yamlfile.Scalar) (Size, *diag.Diagnostic) {
 	size, d := parseSize(s)
 	if d == nil && (size < minDisk || size > maxDisk) {
 		return 0, diag.New(diag.BadDisk, diag.Args{"disk": size, "minimum": minDisk, "maximum": maxDisk})
@@ -89,19 +90,19 @@ func parseDisk(s scalar) (Size, *diag.Diagnostic) {
 }
 
 // checkFiles checks what only all files of a guest together tell, and that a guest without a disk asks for none.
-func (d *decoder) checkFiles(g GuestSpec) {
+func checkFiles(d *yamlfile.Decoder, g GuestSpec) {
 	if image := g.Image.Or(DefaultImage); g.Disk.Set && image == DefaultImage {
-		d.add(g.Disk.Pos, diag.DiskUnused, diag.Args{"guest": g.Name.Value, "image": image})
+		d.Add(g.Disk.Pos, diag.DiskUnused, diag.Args{"guest": g.Name.Value, "image": image})
 	}
 	seen := map[string]int{}
 	size := 0
 	for _, f := range g.Files {
 		if line, twice := seen[f.Path.Value]; twice && f.Path.Set {
-			d.add(f.Path.Pos, diag.DuplicateName, diag.Args{"kind": "file", "name": f.Path.Value, "line": line})
+			d.Add(f.Path.Pos, diag.DuplicateName, diag.Args{"kind": "file", "name": f.Path.Value, "line": line})
 		}
 		seen[f.Path.Value] = f.Path.Pos.Line
 		if size += len(f.Content.Value); size > maxFileBytes {
-			d.add(f.Pos, diag.TooLarge, diag.Args{"what": "the files of " + g.Name.Value + " have too many bytes", "limit": maxFileBytes})
+			d.Add(f.Pos, diag.TooLarge, diag.Args{"what": "the files of " + g.Name.Value + " have too many bytes", "limit": maxFileBytes})
 			return
 		}
 	}

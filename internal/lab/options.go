@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // valueForm is how the value of a DHCP option is written.
@@ -128,7 +129,7 @@ func findOption(written string) (optionKind, *diag.Diagnostic) {
 	if numeric && code > 0 && code < 255 {
 		return optionKind{code: uint8(code), form: formHex}, nil
 	}
-	return optionKind{}, diag.New(diag.UnknownOption, diag.Args{"option": written, "suggestion": suggest(written, optionNames())})
+	return optionKind{}, diag.New(diag.UnknownOption, diag.Args{"option": written, "suggestion": yamlfile.Suggest(written, optionNames())})
 }
 
 func optionNames() []string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // Parse reads a lab file of version 1. file is its name for positions.
@@ -13,40 +14,30 @@ import (
 // with its first mistake.) Warnings alone are no error: they are in
 // Spec.Warnings.
 func Parse(file string, src []byte) (*Spec, error) {
-	d := &decoder{}
+	d := &yamlfile.Decoder{}
 	spec := &Spec{File: file}
-	d.parse(spec, file, src)
-	d.diags.Sort()
-	if err := d.diags.Err(); err != nil {
+	parse(d, spec, file, src)
+	d.Diags.Sort()
+	if err := d.Diags.Err(); err != nil {
 		return nil, err
 	}
-	spec.Warnings = d.diags
+	spec.Warnings = d.Diags
 	return spec, nil
 }
 
-func (d *decoder) parse(spec *Spec, file string, src []byte) {
-	s, text, problem := readSource(file, src)
-	d.src = s
-	if problem != nil {
-		d.diags.Add(problem)
+func parse(d *yamlfile.Decoder, spec *Spec, file string, src []byte) {
+	root, ok := d.Open(file, src)
+	if !ok || !yamlfile.Object(d, root, "the lab", labKeys(), spec) {
 		return
 	}
-	root, problem := s.readYAML(text)
-	if problem != nil {
-		d.diags.Add(problem)
-		return
+	if len(spec.Bridges)+len(spec.Guests) == 0 && len(d.Diags) == 0 {
+		d.Add(d.Pos(root), diag.NothingInLab, nil)
 	}
-	if !object(d, root, "the lab", labKeys(), spec) {
-		return
-	}
-	if len(spec.Bridges)+len(spec.Guests) == 0 && len(d.diags) == 0 {
-		d.add(d.pos(root), diag.NothingInLab, nil)
-	}
-	d.checkLinkNames(spec)
-	d.checkBridges(spec)
-	d.checkGuests(spec)
+	checkLinkNames(d, spec)
+	checkBridges(d, spec)
+	checkGuests(d, spec)
 	for i := range spec.Bridges {
-		d.checkDHCP(spec, &spec.Bridges[i])
+		checkDHCP(d, spec, &spec.Bridges[i])
 	}
 }
 
@@ -54,14 +45,14 @@ func (d *decoder) parse(spec *Spec, file string, src []byte) {
 func nicName(index int) string { return fmt.Sprintf("eth%d", index) }
 
 // checkLinkNames looks for names that two links of one namespace would have.
-func (d *decoder) checkLinkNames(spec *Spec) {
+func checkLinkNames(d *yamlfile.Decoder, spec *Spec) {
 	bridges := make(map[string]int)
 	for _, b := range spec.Bridges {
 		if !b.Name.Set {
 			continue
 		}
 		if line, ok := bridges[b.Name.Value]; ok {
-			d.add(b.Name.Pos, diag.DuplicateName, diag.Args{"kind": "bridge", "name": b.Name.Value, "line": line})
+			d.Add(b.Name.Pos, diag.DuplicateName, diag.Args{"kind": "bridge", "name": b.Name.Value, "line": line})
 			continue
 		}
 		bridges[b.Name.Value] = b.Name.Pos.Line
@@ -78,9 +69,9 @@ func (d *decoder) checkLinkNames(spec *Spec) {
 			}
 			tap, who := nic.Tap.Value, nicOf(g, i)
 			if line, ok := bridges[tap]; ok {
-				d.add(nic.Tap.Pos, diag.BridgeTapName, diag.Args{"name": tap, "line": line})
+				d.Add(nic.Tap.Pos, diag.BridgeTapName, diag.Args{"name": tap, "line": line})
 			} else if first, ok := taps[tap]; ok {
-				d.add(nic.Tap.Pos, diag.TapTwice, diag.Args{"tap": tap, "guest": who, "other": first.who, "line": first.line})
+				d.Add(nic.Tap.Pos, diag.TapTwice, diag.Args{"tap": tap, "guest": who, "other": first.who, "line": first.line})
 			} else {
 				taps[tap] = owner{who, nic.Tap.Pos.Line}
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 	"github.com/kvmlab/kvmlab/macgen"
 )
 
@@ -262,7 +263,7 @@ func reservedMAC(l *Lab, bridge string, r ReservationSpec) macgen.MAC {
 	return r.MAC.Value
 }
 
-func values[T any](fields []Field[T]) []T {
+func values[T any](fields []yamlfile.Field[T]) []T {
 	all := make([]T, len(fields))
 	for i, f := range fields {
 		all[i] = f.Value

@@ -3,16 +3,17 @@ package lab
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 
 	"github.com/google/jsonschema-go/jsonschema"
+
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // Schema gives the JSON Schema (2020-12) of a lab file, for editors: it is made
 // from the same tables that [Parse] reads by. What a schema cannot say (names
 // that refer to each other, addresses in subnets) only Parse checks.
 func Schema() ([]byte, error) {
-	s := objectSchema("A lab of kvmlab: bridges, and virtual machines on them.", labKeys())
+	s := yamlfile.ObjectSchema("A lab of kvmlab: bridges, and virtual machines on them.", labKeys())
 	s.Schema = "https://json-schema.org/draft/2020-12/schema"
 	s.ID = "https://kvmlab.org/schema/lab-v1.json"
 	s.Title = "kvmlab lab file"
@@ -22,73 +23,6 @@ func Schema() ([]byte, error) {
 		return nil, fmt.Errorf("write the schema of lab files: %w", err)
 	}
 	return append(data, '\n'), nil
-}
-
-// objectSchema is a mapping with these keys and no others.
-func objectSchema[T any](doc string, keys []key[T]) *jsonschema.Schema {
-	s := &jsonschema.Schema{
-		Type: "object", Description: doc, Properties: make(map[string]*jsonschema.Schema),
-		AdditionalProperties: &jsonschema.Schema{Not: &jsonschema.Schema{}},
-	}
-	for _, k := range keys {
-		property := *k.schema
-		property.Description = k.doc
-		s.Properties[k.name] = &property
-		s.PropertyOrder = append(s.PropertyOrder, k.name)
-		if k.required {
-			s.Required = append(s.Required, k.name)
-		}
-	}
-	return s
-}
-
-func listOf(element *jsonschema.Schema, limit int) *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "array", Items: element, MaxItems: new(limit)}
-}
-
-// oneOrListOf is a list, or one element in its place.
-func oneOrListOf(element *jsonschema.Schema, limit int) *jsonschema.Schema {
-	return either(element, listOf(element, limit))
-}
-
-func either(options ...*jsonschema.Schema) *jsonschema.Schema {
-	return &jsonschema.Schema{AnyOf: options}
-}
-
-func constant(v any) *jsonschema.Schema { return &jsonschema.Schema{Const: new(v)} }
-
-// oneWord is one word and no other.
-func oneWord(word string) *jsonschema.Schema { return constant(word) }
-
-// words is a choice of words; the first argument is the default.
-func words[E enum](usual E, valid ...E) *jsonschema.Schema {
-	s := &jsonschema.Schema{Type: "string"}
-	for _, v := range valid {
-		s.Enum = append(s.Enum, v.String())
-	}
-	return defaulting(s, usual.String())
-}
-
-// defaulting notes the value that counts when the key is left out.
-func defaulting(s *jsonschema.Schema, usual string) *jsonschema.Schema {
-	s.Default = json.RawMessage(fmt.Sprintf("%q", usual))
-	return s
-}
-
-// pattern is a text of a form, with at most limit characters (0: no limit).
-func pattern(form *regexp.Regexp, limit int) *jsonschema.Schema {
-	s := &jsonschema.Schema{Type: "string", Pattern: form.String()}
-	if limit > 0 {
-		s.MaxLength = new(limit)
-	}
-	return s
-}
-
-func integer(least, most, usual int) *jsonschema.Schema {
-	return &jsonschema.Schema{
-		Type: "integer", Minimum: new(float64(least)), Maximum: new(float64(most)),
-		Default: json.RawMessage(fmt.Sprint(usual)),
-	}
 }
 
 // The forms of addresses, as regular expressions that ECMA 262 knows too.
@@ -122,7 +56,7 @@ func offSchema() *jsonschema.Schema {
 // reservationSchema asks for an address and either a guest, a MAC or a client
 // identifier.
 func reservationSchema() *jsonschema.Schema {
-	s := objectSchema("An address that is kept for one client.", reservationKeys())
+	s := yamlfile.ObjectSchema("An address that is kept for one client.", reservationKeys())
 	s.OneOf = []*jsonschema.Schema{
 		{Required: []string{"guest"}}, {Required: []string{"mac"}}, {Required: []string{"client-id"}},
 	}
@@ -150,13 +84,13 @@ func (k optionKind) schema() *jsonschema.Schema {
 	case formAddress:
 		s = ipv4()
 	case formAddresses:
-		s = oneOrListOf(ipv4(), maxOptionValues)
+		s = yamlfile.OneOrListOf(ipv4(), maxOptionValues)
 	case formUint8, formUint16, formUint32, formInt32:
 		s = &jsonschema.Schema{Type: "integer"}
 	case formBool:
 		s = &jsonschema.Schema{Type: "boolean"}
 	case formRoutes, formDomains:
-		s = oneOrListOf(&jsonschema.Schema{Type: "string"}, maxOptionValues)
+		s = yamlfile.OneOrListOf(&jsonschema.Schema{Type: "string"}, maxOptionValues)
 	case formText, formHex:
 		s = &jsonschema.Schema{Types: []string{"string", "number", "boolean"}}
 	default:

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // Server is what `kvmlab dhcp serve` serves: a DHCP server without a lab.
@@ -33,12 +34,12 @@ type ServedSubnet struct {
 
 // serverSpec is a server's file or flags as they were written.
 type serverSpec struct {
-	Version       Field[int]
-	Interfaces    []Field[string]
-	ServerID      Field[netip.Addr]
-	EchoRelayInfo Field[bool]
-	OfferHold     Field[time.Duration]
-	Quarantine    Field[time.Duration]
+	Version       yamlfile.Field[int]
+	Interfaces    []yamlfile.Field[string]
+	ServerID      yamlfile.Field[netip.Addr]
+	EchoRelayInfo yamlfile.Field[bool]
+	OfferHold     yamlfile.Field[time.Duration]
+	Quarantine    yamlfile.Field[time.Duration]
 	Subnets       []subnetSpec
 }
 
@@ -47,76 +48,67 @@ type serverSpec struct {
 type subnetSpec struct {
 	DHCPSpec
 
-	Subnet  Field[netip.Prefix]
-	Relayed Field[bool]
+	Subnet  yamlfile.Field[netip.Prefix]
+	Relayed yamlfile.Field[bool]
 }
 
 // ParseServer reads the file of `kvmlab dhcp serve --config`. interfaces, from
 // flags, take the place of those in the file. The error is a [diag.List] with
 // every mistake, as from [Parse].
 func ParseServer(file string, src []byte, interfaces []string) (*Server, error) {
-	d := &decoder{}
+	d := &yamlfile.Decoder{}
 	spec := &serverSpec{}
-	d.readServer(spec, file, src)
+	readServer(d, spec, file, src)
 	if len(interfaces) > 0 {
 		spec.Interfaces = nil
 		for _, name := range interfaces {
 			spec.Interfaces = append(spec.Interfaces, flagField(d, "--interface", name, parseLinkName("interface")))
 		}
 	}
-	return d.server(spec, diag.Pos{File: file})
+	return server(d, spec, diag.Pos{File: file})
 }
 
 // readServer is the counterpart of parse.
-func (d *decoder) readServer(spec *serverSpec, file string, src []byte) {
-	s, text, problem := readSource(file, src)
-	d.src = s
-	if problem != nil {
-		d.diags.Add(problem)
-		return
+func readServer(d *yamlfile.Decoder, spec *serverSpec, file string, src []byte) {
+	if root, ok := d.Open(file, src); ok {
+		yamlfile.Object(d, root, "the server", serverKeys(), spec)
 	}
-	root, problem := s.readYAML(text)
-	if problem != nil {
-		d.diags.Add(problem)
-		return
-	}
-	object(d, root, "the server", serverKeys(), spec)
 }
 
 // server checks what has been read and makes the Server of it. whole is where to
 // point when something is missing.
-func (d *decoder) server(spec *serverSpec, whole diag.Pos) (*Server, error) {
-	if len(d.diags.Errors()) == 0 {
+func server(d *yamlfile.Decoder, spec *serverSpec, whole diag.Pos) (*Server, error) {
+	if len(d.Diags.Errors()) == 0 {
 		if len(spec.Interfaces) == 0 {
-			d.add(whole, diag.MissingKey, diag.Args{"key": "interfaces", "where": "the server"})
+			d.Add(whole, diag.MissingKey, diag.Args{"key": "interfaces", "where": "the server"})
 		}
 		if len(spec.Subnets) == 0 {
-			d.add(whole, diag.MissingKey, diag.Args{"key": "subnets", "where": "the server"})
+			d.Add(whole, diag.MissingKey, diag.Args{"key": "subnets", "where": "the server"})
 		}
 	}
-	d.checkInterfaces(spec.Interfaces)
+	checkInterfaces(d, spec.Interfaces)
 	for i := range spec.Subnets {
-		d.checkSubnet(spec, i)
+		checkSubnet(d, spec, i)
 	}
-	d.diags.Sort()
-	if err := d.diags.Err(); err != nil {
+	d.Diags.Sort()
+	if err := d.Diags.Err(); err != nil {
 		return nil, err
 	}
 	return spec.resolve(), nil
 }
 
-func (d *decoder) checkInterfaces(names []Field[string]) {
+func checkInterfaces(d *yamlfile.Decoder, names []yamlfile.Field[string]) {
 	seen := make(map[string]int)
 	for _, name := range names {
 		if line, ok := seen[name.Value]; ok {
-			d.add(name.Pos, diag.DuplicateName, diag.Args{"kind": "interface", "name": name.Value, "line": line})
+			d.Add(name.Pos, diag.DuplicateName, diag.Args{"kind": "interface", "name": name.Value, "line": line})
 		}
 		seen[name.Value] = name.Pos.Line
 	}
 }
 
 // checkSubnet checks one subnet, and that it overlaps none before it.
-func (d *decoder) checkSubnet(spec *serverSpec, i int) {
+func checkSubnet(d *yamlfile.Decoder, spec *serverSpec, i int) {
 	s := &spec.Subnets[i]
 	if !s.Subnet.Set {
 		return
@@ -124,26 +116,26 @@ func (d *decoder) checkSubnet(spec *serverSpec, i int) {
 	net := s.Subnet.Value
 	switch {
 	case net != net.Masked():
-		d.add(s.Subnet.Pos, diag.BadSubnet, diag.Args{"subnet": net, "suggestion": net.Masked()})
+		d.Add(s.Subnet.Pos, diag.BadSubnet, diag.Args{"subnet": net, "suggestion": net.Masked()})
 		return
 	case net.Bits() > 30:
-		d.add(s.Subnet.Pos, diag.BadPrefixLength, diag.Args{"subnet": net, "reason": "it has no room for a client"})
+		d.Add(s.Subnet.Pos, diag.BadPrefixLength, diag.Args{"subnet": net, "reason": "it has no room for a client"})
 		return
 	case net.Bits() < 8:
-		d.add(s.Subnet.Pos, diag.BadPrefixLength, diag.Args{"subnet": net, "reason": "it is larger than any private network"})
+		d.Add(s.Subnet.Pos, diag.BadPrefixLength, diag.Args{"subnet": net, "reason": "it is larger than any private network"})
 		return
 	}
 	for _, other := range spec.Subnets[:i] {
 		if other.Subnet.Set && other.Subnet.Value.Overlaps(net) {
-			d.add(s.Subnet.Pos, diag.SubnetsOverlap, diag.Args{
+			d.Add(s.Subnet.Pos, diag.SubnetsOverlap, diag.Args{
 				"subnet": net, "other": other.Subnet.Value, "line": other.Subnet.Pos.Line,
 			})
 		}
 	}
 	if len(s.Ranges)+len(s.Reservations) == 0 && !s.broken {
-		d.add(s.Pos, diag.NothingToLend, diag.Args{"subnet": net})
+		d.Add(s.Pos, diag.NothingToLend, diag.Args{"subnet": net})
 	}
-	d.checkServed(segment{net: net, dhcp: &s.DHCPSpec})
+	checkServed(d, segment{net: net, dhcp: &s.DHCPSpec})
 }
 
 // resolve fills in the defaults. A server alone names no router and no DNS server

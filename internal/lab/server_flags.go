@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // ServerFlags are the flags of `kvmlab dhcp serve` as they were written. Mistakes
@@ -30,7 +31,7 @@ type ServerFlags struct {
 // ServerFromFlags makes the server that flags describe. The error is a
 // [diag.List] with every mistake.
 func ServerFromFlags(f ServerFlags) (*Server, error) {
-	d := &decoder{}
+	d := &yamlfile.Decoder{}
 	spec := &serverSpec{}
 	sub := subnetSpec{}
 	sub.Pos = diag.Pos{File: "--range"}
@@ -51,66 +52,66 @@ func ServerFromFlags(f ServerFlags) (*Server, error) {
 	sub.Lease = optionalFlag(d, "--lease-time", f.LeaseTime, parseLease)
 	sub.MinLease = optionalFlag(d, "--min-lease-time", f.MinLeaseTime, parseLease)
 	sub.MaxLease = optionalFlag(d, "--max-lease-time", f.MaxLeaseTime, parseLease)
-	sub.Authoritative = Field[bool]{Value: f.Authoritative, Set: f.Authoritative}
-	sub.Probe = Field[bool]{Value: !f.NoProbe, Set: true}
+	sub.Authoritative = yamlfile.Field[bool]{Value: f.Authoritative, Set: f.Authoritative}
+	sub.Probe = yamlfile.Field[bool]{Value: !f.NoProbe, Set: true}
 	for _, text := range f.Reserve {
-		sub.Reservations = append(sub.Reservations, d.reserveFlag(text))
+		sub.Reservations = append(sub.Reservations, reserveFlag(d, text))
 	}
 	given := f.Options
 	if f.Domain != "" {
 		given = append([]string{"domain-name=" + f.Domain}, given...)
 	}
 	for _, text := range given {
-		d.optionFlag(&sub.Options, text)
+		optionFlag(d, &sub.Options, text)
 	}
-	sub.broken = len(d.diags) > 0
+	sub.broken = len(d.Diags) > 0
 	spec.Subnets = []subnetSpec{sub}
-	return d.server(spec, diag.Pos{})
+	return server(d, spec, diag.Pos{})
 }
 
 // flagField reads a flag's value like that of a key.
-func flagField[V comparable](d *decoder, flag, text string, parse func(scalar) (V, *diag.Diagnostic)) Field[V] {
+func flagField[V comparable](d *yamlfile.Decoder, flag, text string, parse func(yamlfile.Scalar) (V, *diag.Diagnostic)) yamlfile.Field[V] {
 	var none V
 	pos := diag.Pos{File: flag}
-	v, problem := parse(scalar{key: strings.TrimLeft(flag, "-"), value: strings.TrimSpace(text), tag: "!!str"})
+	v, problem := parse(yamlfile.Scalar{Key: strings.TrimLeft(flag, "-"), Value: strings.TrimSpace(text), Tag: "!!str"})
 	if problem != nil {
-		d.diags.Add(problem.At(pos))
+		d.Diags.Add(problem.At(pos))
 	}
-	return Field[V]{Value: v, Pos: pos, Set: problem == nil || v != none}
+	return yamlfile.Field[V]{Value: v, Pos: pos, Set: problem == nil || v != none}
 }
 
 // optionalFlag is flagField for a flag that may not have been given.
-func optionalFlag[V comparable](d *decoder, flag, text string, parse func(scalar) (V, *diag.Diagnostic)) Field[V] {
+func optionalFlag[V comparable](d *yamlfile.Decoder, flag, text string, parse func(yamlfile.Scalar) (V, *diag.Diagnostic)) yamlfile.Field[V] {
 	if text == "" {
-		return Field[V]{}
+		return yamlfile.Field[V]{}
 	}
 	return flagField(d, flag, text, parse)
 }
 
 // reserveFlag reads MAC=IP.
-func (d *decoder) reserveFlag(text string) ReservationSpec {
+func reserveFlag(d *yamlfile.Decoder, text string) ReservationSpec {
 	const flag = "--reserve"
 	mac, address, _ := strings.Cut(text, "=")
-	before := len(d.diags)
+	before := len(d.Diags)
 	r := ReservationSpec{
 		Pos: diag.Pos{File: flag}, MAC: flagField(d, flag, mac, parseMAC), Address: flagField(d, flag, address, parseAddr),
 	}
-	r.broken = len(d.diags) > before
+	r.broken = len(d.Diags) > before
 	return r
 }
 
 // optionFlag reads CODE=VALUE or NAME=VALUE; a list has commas.
-func (d *decoder) optionFlag(into *[]OptionSpec, text string) {
+func optionFlag(d *yamlfile.Decoder, into *[]OptionSpec, text string) {
 	pos := diag.Pos{File: "--option"}
 	name, value, _ := strings.Cut(text, "=")
 	name = strings.TrimSpace(name)
 	kind, problem := findOption(name)
 	if problem != nil {
-		d.diags.Add(problem.At(pos))
+		d.Diags.Add(problem.At(pos))
 		return
 	}
 	if slices.ContainsFunc(*into, func(o OptionSpec) bool { return o.Option.Code == kind.code }) {
-		d.add(pos, diag.DuplicateFlagOption, diag.Args{"option": name, "code": kind.code})
+		d.Add(pos, diag.DuplicateFlagOption, diag.Args{"option": name, "code": kind.code})
 		return
 	}
 	parts := []string{value}
@@ -120,7 +121,7 @@ func (d *decoder) optionFlag(into *[]OptionSpec, text string) {
 	for i, part := range parts {
 		parts[i] = strings.TrimSpace(part)
 		if !kind.accepts(parts[i]) {
-			d.add(pos, diag.BadOptionValue, diag.Args{"option": name, "want": kind.want(), "value": part})
+			d.Add(pos, diag.BadOptionValue, diag.Args{"option": name, "want": kind.want(), "value": part})
 			return
 		}
 	}

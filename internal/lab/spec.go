@@ -5,33 +5,18 @@ import (
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 	"github.com/kvmlab/kvmlab/macgen"
 )
-
-// Field is a value of the lab file and the place where it was written. Set is
-// false, and Value zero, when the file leaves it out.
-type Field[T any] struct {
-	Value T
-	Pos   diag.Pos
-	Set   bool
-}
-
-// Or returns the value, or fallback when the file leaves it out.
-func (f Field[T]) Or(fallback T) T {
-	if f.Set {
-		return f.Value
-	}
-	return fallback
-}
 
 // Spec is a lab file as it was written, checked and free of errors when it
 // comes from [Parse].
 type Spec struct {
 	// File is the name that positions carry.
 	File      string
-	Version   Field[int]
-	Name      Field[string]
-	Isolation Field[Isolation]
+	Version   yamlfile.Field[int]
+	Name      yamlfile.Field[string]
+	Isolation yamlfile.Field[Isolation]
 	Bridges   []BridgeSpec
 	Guests    []GuestSpec
 	// Warnings are what is allowed and yet probably not meant, by position.
@@ -41,10 +26,10 @@ type Spec struct {
 // BridgeSpec is an element of `bridges`.
 type BridgeSpec struct {
 	Pos     diag.Pos
-	Name    Field[string]
-	Address Field[netip.Prefix]
+	Name    yamlfile.Field[string]
+	Address yamlfile.Field[netip.Prefix]
 	// Internet is none unless set.
-	Internet Field[Internet]
+	Internet yamlfile.Field[Internet]
 	// DHCP is nil for `dhcp: off` and when the key is left out.
 	DHCP *DHCPSpec
 }
@@ -52,25 +37,25 @@ type BridgeSpec struct {
 // DHCPSpec is the mapping under `dhcp`.
 type DHCPSpec struct {
 	Pos          diag.Pos
-	Ranges       []Field[Range]
-	Exclude      []Field[Range]
-	Lease        Field[time.Duration]
-	MinLease     Field[time.Duration]
-	MaxLease     Field[time.Duration]
-	DNS          []Field[netip.Addr]
+	Ranges       []yamlfile.Field[Range]
+	Exclude      []yamlfile.Field[Range]
+	Lease        yamlfile.Field[time.Duration]
+	MinLease     yamlfile.Field[time.Duration]
+	MaxLease     yamlfile.Field[time.Duration]
+	DNS          []yamlfile.Field[netip.Addr]
 	DNSSet       bool // `dns: []` is a wish for none, unlike leaving it out
-	Router       Field[netip.Addr]
-	NextServer   Field[netip.Addr]
+	Router       yamlfile.Field[netip.Addr]
+	NextServer   yamlfile.Field[netip.Addr]
 	Reservations []ReservationSpec
 	Options      []OptionSpec
-	Faults       []Field[Fault]
+	Faults       []yamlfile.Field[Fault]
 
-	Authoritative Field[bool]
-	MatchClientID Field[bool] // true unless set
-	Probe         Field[bool] // true unless set
-	RapidCommit   Field[bool]
-	AutoConfigure Field[bool] // true unless set
-	IPv6OnlyWait  Field[time.Duration]
+	Authoritative yamlfile.Field[bool]
+	MatchClientID yamlfile.Field[bool] // true unless set
+	Probe         yamlfile.Field[bool] // true unless set
+	RapidCommit   yamlfile.Field[bool]
+	AutoConfigure yamlfile.Field[bool] // true unless set
+	IPv6OnlyWait  yamlfile.Field[time.Duration]
 	// broken tells that a mistake was found in reading it, so that what seems to
 	// be missing may only be unreadable.
 	broken bool
@@ -80,11 +65,11 @@ type DHCPSpec struct {
 // a client identifier.
 type ReservationSpec struct {
 	Pos      diag.Pos
-	Guest    Field[string]
-	MAC      Field[macgen.MAC]
-	ClientID Field[string] // as in Reservation
-	Address  Field[netip.Addr]
-	Hostname Field[string]
+	Guest    yamlfile.Field[string]
+	MAC      yamlfile.Field[macgen.MAC]
+	ClientID yamlfile.Field[string] // as in Reservation
+	Address  yamlfile.Field[netip.Addr]
+	Hostname yamlfile.Field[string]
 	Options  []OptionSpec
 	broken   bool // as in DHCPSpec
 }
@@ -98,11 +83,11 @@ type OptionSpec struct {
 // GuestSpec is an element of `guests`.
 type GuestSpec struct {
 	Pos    diag.Pos
-	Name   Field[string]
-	Image  Field[string]
-	Memory Field[Size]
-	CPUs   Field[int]
-	Disk   Field[Size]
+	Name   yamlfile.Field[string]
+	Image  yamlfile.Field[string]
+	Memory yamlfile.Field[Size]
+	CPUs   yamlfile.Field[int]
+	Disk   yamlfile.Field[Size]
 	Files  []FileSpec
 	NICs   []NICSpec
 }
@@ -110,8 +95,8 @@ type GuestSpec struct {
 // NICSpec is an element of `nics`.
 type NICSpec struct {
 	Pos    diag.Pos
-	Bridge Field[string]
+	Bridge yamlfile.Field[string]
 	// Tap and MAC are not set when left out or written `auto`.
-	Tap Field[string]
-	MAC Field[macgen.MAC]
+	Tap yamlfile.Field[string]
+	MAC yamlfile.Field[macgen.MAC]
 }

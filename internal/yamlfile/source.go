@@ -1,4 +1,4 @@
-package lab
+package yamlfile
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"github.com/kvmlab/kvmlab/internal/diag"
 )
 
-// The limits of a lab file, far beyond any real one. They bound the time and
+// The limits of a file, far beyond any real one. They bound the time and
 // memory that a hostile or mistaken file can take.
 const (
 	maxBytes = 256 << 10
@@ -21,7 +21,7 @@ const (
 	maxNodes = 20_000 // values, those behind aliases counted each time
 )
 
-// source is the text of a lab file, for excerpts.
+// source is the text of a file, for excerpts.
 type source struct {
 	file  string
 	lines []string
@@ -156,4 +156,20 @@ func (s *source) syntax(err error, tooDeep bool) *diag.Diagnostic {
 		return diag.New(diag.TabIndent, nil).At(s.pos(mark.Line, tab+1, 1))
 	}
 	return diag.New(diag.Syntax, diag.Args{"message": message}).At(pos)
+}
+
+// Open reads the one document of a file and returns its root. file is its name for positions. When it cannot be read
+// at all, the mistake is noted and Open reports false.
+func (d *Decoder) Open(file string, src []byte) (*yaml.Node, bool) {
+	s, text, problem := readSource(file, src)
+	d.src = s
+	var root *yaml.Node
+	if problem == nil {
+		root, problem = s.readYAML(text)
+	}
+	if problem != nil {
+		d.Diags.Add(problem)
+		return nil, false
+	}
+	return root, true
 }
