@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -118,8 +119,9 @@ func (w *wire) connect(mtu int) error {
 			if err != nil {
 				return err
 			}
-			return netlink.LinkSetUp(eth0)
+			return errors.Join(netlink.LinkSetUp(eth0), awaitOperational("eth0"))
 		}),
+		awaitOperational("br1"),
 		netlink.NeighAdd(&netlink.Neigh{
 			LinkIndex: link.Index, State: netlink.NUD_PERMANENT, IP: gatewayIP.AsSlice(), HardwareAddr: relayMAC,
 		}),
@@ -128,6 +130,21 @@ func (w *wire) connect(mtu int) error {
 			Dst: &net.IPNet{IP: net.IPv4(10, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
 		}),
 	)
+}
+
+// awaitOperational waits until a link that was set up sends what it is given: before the kernel's link watch has seen its
+// carrier, it drops all of it and says nothing (net/core/link_watch.c, noop_qdisc).
+func awaitOperational(name string) error {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has no carrier", name)
 }
 
 // frame is a frame that the stations received from port 67.
