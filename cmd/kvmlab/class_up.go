@@ -112,6 +112,7 @@ type classJob struct {
 	student
 
 	spec    *lab.Spec
+	begins  progress
 	resolve engine.Resolver
 	draft   *lab.Lab
 }
@@ -124,7 +125,10 @@ func (o *upOptions) job(s student) (*classJob, error) {
 	if err != nil {
 		return nil, err
 	}
-	job := &classJob{student: s, spec: spec}
+	job := &classJob{student: s, spec: spec, begins: one.begins}
+	if job.begins.Seed == "" {
+		job.begins.Seed = s.Seed
+	}
 	job.resolve = func(previous *lab.Lab, taken func(macgen.MAC) bool) (*lab.Lab, error) {
 		random := rand.Reader
 		if s.Seed != "" {
@@ -192,6 +196,9 @@ func (o *upOptions) bringUpOne(ctx context.Context, h *host, job *classJob, show
 	}
 	one := h.with(func(ev engine.Event) { trace.Change(ev); waiter.Change(ev); row.Change(ev) })
 	result, err := one.Up(ctx, job.Lab, job.resolve, opts)
+	if err == nil {
+		err = o.app.begin(ctx, h, job.Lab, job.begins)
+	}
 	done.Err, done.Done = err, err == nil
 	if result != nil && result.Plan != nil {
 		done.Changes = len(result.Plan.Changes)

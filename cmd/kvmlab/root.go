@@ -10,6 +10,7 @@ import (
 const (
 	groupLab  = "lab"  // build a lab, look at it, take it down
 	groupSee  = "see"  // packets and consoles
+	groupTask = "task" // exercises and their checks
 	groupHost = "host" // what labs are made of and need
 	groupHelp = "help" // everything else
 )
@@ -59,6 +60,11 @@ func addCommands(a *app, root *cobra.Command) {
 			newDHCPCmd(a),
 			newExecCmd(a),
 			newCpCmd(a),
+		}},
+		{groupTask, "help.group-task", []*cobra.Command{
+			newScenarioCmd(a),
+			newCheckCmd(a),
+			newHintCmd(a),
 		}},
 		{groupHost, "help.group-host", []*cobra.Command{
 			newDoctorCmd(a),

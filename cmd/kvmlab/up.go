@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kvmlab/kvmlab/internal/cliui"
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/engine"
 	"github.com/kvmlab/kvmlab/internal/lab"
@@ -36,6 +35,8 @@ type upOptions struct {
 	accel   accelChoice
 	isolate bool // --isolate
 	timings bool // --timings
+
+	begins progress // the exercise that the lab is of; zero for a lab alone
 
 	class      classFlags
 	force      bool   // --force: do not ask whether the class fits
@@ -146,9 +147,10 @@ func (o *upOptions) spec() (spec *lab.Spec, stored string, err error) {
 	}
 	file, src, err := scenarios.LabFile(what)
 	if err != nil {
-		return nil, "", diag.New(diag.UnknownScenario, diag.Args{
-			"name": what, "suggestion": cliui.Closest(what, scenarios.Names()), "known": scenarios.Names(),
-		})
+		return nil, "", unknownScenario(what)
+	}
+	if scenarios.HasChecks(what) {
+		o.begins.Scenario = what
 	}
 	spec, err = lab.Parse(file, src)
 	return spec, "", err
@@ -265,7 +267,11 @@ func (o *upOptions) bringUp(ctx context.Context, h *host, name string, resolve e
 		ready = nil
 	}
 	show.Begin(waiter)
-	return h.Up(ctx, name, resolve, engine.UpOptions{Planned: show.Open, Ready: ready})
+	result, err := h.Up(ctx, name, resolve, engine.UpOptions{Planned: show.Open, Ready: ready})
+	if err != nil {
+		return result, err
+	}
+	return result, o.app.begin(ctx, h, name, o.begins)
 }
 
 // showResult prints the table of guests and how long it took.

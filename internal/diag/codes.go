@@ -250,5 +250,23 @@ const (
 	ClassClash         Code = "KL623" // two students whose labs would have one name
 	ClassUnfit         Code = "KL624" // more labs than fit into memory
 	ClassIncomplete    Code = "KL625" // some labs of a class are not as they should be
+	BadCheckID         Code = "KL630" // not the name of a check
+	UnknownCheck       Code = "KL631" // no check of that id
+	CheckLoop          Code = "KL632" // checks that need each other
+	BadStep            Code = "KL633" // a step that does nothing
+	NoQuestion         Code = "KL634" // an answer to what asks nothing
+	BadSettings        Code = "KL635" // settings of an assertion that do not go together
+	GuestNotInLab      Code = "KL636" // a check of a guest that is not there
+	NoCard             Code = "KL637" // a check of a card that is not there
+	BadExpression      Code = "KL638" // not a regular expression
+	UnknownCause       Code = "KL639" // no such code
+	ScenarioIncomplete Code = "KL640" // a file of a scenario is missing
+	NoScenario         Code = "KL641" // the lab has no checks
+	SolveForbidden     Code = "KL642" // the solution may not be applied
+	ScenarioUntrue     Code = "KL643" // scenario test has failed
+	FolderInUse        Code = "KL644" // scenario new would write over something
+	StepFailed         Code = "KL645" // a step of a solution did not work
+	NothingToDraw      Code = "KL647" // a drawn mistake without mistakes
+	LabNotReady        Code = "KL646" // the lab is not up
 	LabDegraded        Code = "KL616" // warning: part of the lab is missing
 )

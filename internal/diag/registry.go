@@ -32,7 +32,7 @@ type Entry struct {
 func All() []Entry {
 	all := slices.Concat(usageEntries, syntaxEntries, nameEntries, addressEntries, dhcpFileEntries,
 		guestFileEntries, hostEntries, networkEntries, domainEntries, wayInEntries, imageEntries, dhcpEntries,
-		dhcpServeEntries, captureEntries, lifecycleEntries, classEntries)
+		dhcpServeEntries, captureEntries, lifecycleEntries, classEntries, scenarioEntries)
 	for i := range all {
 		if all[i].Severity == 0 {
 			all[i].Severity = Error

@@ -73,7 +73,7 @@ func bridgeKeys() []yamlfile.Key[BridgeSpec] {
 		yamlfile.ScalarKey(yamlfile.Key[BridgeSpec]{
 			Name: "address", Schema: ipv4Prefix(),
 			Doc: "The host's own address on the bridge with the prefix length of the subnet. Without it the bridge is a bare switch.",
-		}, "an address", parsePrefix, func(b *BridgeSpec) *yamlfile.Field[netip.Prefix] { return &b.Address }),
+		}, "an address", yamlfile.ParsePrefix, func(b *BridgeSpec) *yamlfile.Field[netip.Prefix] { return &b.Address }),
 		yamlfile.ScalarKey(yamlfile.Key[BridgeSpec]{
 			Name: "internet", Schema: yamlfile.Words(NoInternet, NoInternet, NAT),
 			Doc: "Whether guests get out of the lab: not at all (none), or through the host under its address (nat).",

@@ -48,7 +48,7 @@ func dhcpKeys() []yamlfile.Key[DHCPSpec] {
 			Doc: "The addresses to lend, first-last, both included; several ranges as a list.",
 			Read: func(d *yamlfile.Decoder, n *yaml.Node, s *DHCPSpec) {
 				d.OneOrMany(n, "range", maxRanges, func(e *yaml.Node) {
-					s.Ranges = yamlfile.AppendSet(s.Ranges, yamlfile.ReadScalar(d, e, "range", "first-last", parseRange))
+					s.Ranges = yamlfile.AppendSet(s.Ranges, yamlfile.ReadScalar(d, e, "range", "first-last", ParseRange))
 				})
 			},
 		},
@@ -57,7 +57,7 @@ func dhcpKeys() []yamlfile.Key[DHCPSpec] {
 			Doc: "Addresses inside range that are not lent, written like range.",
 			Read: func(d *yamlfile.Decoder, n *yaml.Node, s *DHCPSpec) {
 				d.OneOrMany(n, "exclude", maxRanges, func(e *yaml.Node) {
-					s.Exclude = yamlfile.AppendSet(s.Exclude, yamlfile.ReadScalar(d, e, "exclude", "first-last", parseRange))
+					s.Exclude = yamlfile.AppendSet(s.Exclude, yamlfile.ReadScalar(d, e, "exclude", "first-last", ParseRange))
 				})
 			},
 		},
@@ -178,7 +178,7 @@ func clientKeys() []yamlfile.Key[ReservationSpec] {
 		yamlfile.ScalarKey(yamlfile.Key[ReservationSpec]{
 			Name: "address", Required: true, Schema: ipv4(),
 			Doc: "The address that is kept.",
-		}, "an address", parseAddr, func(r *ReservationSpec) *yamlfile.Field[netip.Addr] { return &r.Address }),
+		}, "an address", yamlfile.ParseAddr, func(r *ReservationSpec) *yamlfile.Field[netip.Addr] { return &r.Address }),
 		yamlfile.ScalarKey(yamlfile.Key[ReservationSpec]{
 			Name: "hostname", Schema: yamlfile.Pattern(hostnameForm, 63),
 			Doc: "The name that the client is told (option 12). By default the guest's.",

@@ -64,7 +64,7 @@ func subnetKeys() []yamlfile.Key[subnetSpec] {
 		yamlfile.ScalarKey(yamlfile.Key[subnetSpec]{
 			Name: "subnet", Required: true, Schema: ipv4Prefix(),
 			Doc: "The network: 192.168.1.0/24.",
-		}, "a network", parsePrefix, func(s *subnetSpec) *yamlfile.Field[netip.Prefix] { return &s.Subnet }),
+		}, "a network", yamlfile.ParsePrefix, func(s *subnetSpec) *yamlfile.Field[netip.Prefix] { return &s.Subnet }),
 		yamlfile.BoolKey("relayed", false, "Whether the clients of the subnet are behind a relay: no interface need have an address in it.",
 			func(s *subnetSpec) *yamlfile.Field[bool] { return &s.Relayed }),
 	}

@@ -122,32 +122,9 @@ func parseImageName(s yamlfile.Scalar) (string, *diag.Diagnostic) {
 	return s.Value, nil
 }
 
-func parsePrefix(s yamlfile.Scalar) (netip.Prefix, *diag.Diagnostic) {
-	if a, err := netip.ParseAddr(s.Value); err == nil && a.Is4() {
-		return netip.Prefix{}, diag.New(diag.NoPrefixLength, diag.Args{"address": a})
-	}
-	p, err := netip.ParsePrefix(s.Value)
-	if err != nil || !p.Addr().Is4() {
-		return netip.Prefix{}, diag.New(diag.BadAddress, diag.Args{
-			"key": s.Key, "value": s.Value, "want": "an IPv4 address with its prefix length, such as 192.168.1.1/24",
-		})
-	}
-	return p, nil
-}
-
-func parseAddr(s yamlfile.Scalar) (netip.Addr, *diag.Diagnostic) {
-	a, err := netip.ParseAddr(s.Value)
-	if err != nil || !a.Is4() {
-		return netip.Addr{}, diag.New(diag.BadAddress, diag.Args{
-			"key": s.Key, "value": s.Value, "want": "an IPv4 address, such as 192.168.1.1",
-		})
-	}
-	return a, nil
-}
-
 // parseService reads the address of a machine that offers a service.
 func parseService(s yamlfile.Scalar) (netip.Addr, *diag.Diagnostic) {
-	a, d := parseAddr(s)
+	a, d := yamlfile.ParseAddr(s)
 	if d != nil {
 		return a, d
 	}
@@ -167,7 +144,8 @@ func parseService(s yamlfile.Scalar) (netip.Addr, *diag.Diagnostic) {
 	return netip.Addr{}, diag.New(diag.UnusableAddress, diag.Args{"key": s.Key, "address": a, "reason": reason})
 }
 
-func parseRange(s yamlfile.Scalar) (Range, *diag.Diagnostic) {
+// ParseRange reads FIRST-LAST, or one address.
+func ParseRange(s yamlfile.Scalar) (Range, *diag.Diagnostic) {
 	first, last, two := strings.Cut(s.Value, "-")
 	if !two {
 		last = first

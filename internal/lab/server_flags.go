@@ -39,14 +39,14 @@ func ServerFromFlags(f ServerFlags) (*Server, error) {
 		spec.Interfaces = append(spec.Interfaces, flagField(d, "--interface", name, parseLinkName("interface")))
 	}
 	for _, text := range f.Ranges {
-		sub.Ranges = append(sub.Ranges, flagField(d, "--range", text, parseRange))
+		sub.Ranges = append(sub.Ranges, flagField(d, "--range", text, ParseRange))
 	}
 	for _, list := range f.DNS {
 		for text := range strings.SplitSeq(list, ",") {
 			sub.DNS = append(sub.DNS, flagField(d, "--dns", text, parseService))
 		}
 	}
-	sub.Subnet = optionalFlag(d, "--subnet", f.Subnet, parsePrefix)
+	sub.Subnet = optionalFlag(d, "--subnet", f.Subnet, yamlfile.ParsePrefix)
 	spec.ServerID = optionalFlag(d, "--server-id", f.ServerID, parseService)
 	sub.Router = optionalFlag(d, "--router", f.Router, parseService)
 	sub.Lease = optionalFlag(d, "--lease-time", f.LeaseTime, parseLease)
@@ -94,7 +94,7 @@ func reserveFlag(d *yamlfile.Decoder, text string) ReservationSpec {
 	mac, address, _ := strings.Cut(text, "=")
 	before := len(d.Diags)
 	r := ReservationSpec{
-		Pos: diag.Pos{File: flag}, MAC: flagField(d, flag, mac, parseMAC), Address: flagField(d, flag, address, parseAddr),
+		Pos: diag.Pos{File: flag}, MAC: flagField(d, flag, mac, parseMAC), Address: flagField(d, flag, address, yamlfile.ParseAddr),
 	}
 	r.broken = len(d.Diags) > before
 	return r

@@ -34,6 +34,7 @@ const (
 	serveLeasesName      = "dhcp-serve"
 	capturesName         = "captures"
 	dhcpOrdersName       = "dhcp.json"
+	exerciseName         = "exercise.json"
 	disksName            = "disks"
 	diskSuffix           = ".qcow2"
 )
@@ -162,6 +163,9 @@ func (l Lab) CaptureDir() string { return filepath.Join(l.dir, capturesName) }
 // DHCPOrders keeps what `kvmlab dhcp off` and `fault` asked of the lab's DHCP server.
 func (l Lab) DHCPOrders() string { return filepath.Join(l.dir, dhcpOrdersName) }
 
+// ExerciseFile keeps which scenario the lab is of, and how far its student has come.
+func (l Lab) ExerciseFile() string { return filepath.Join(l.dir, exerciseName) }
+
 // ConsoleDir is the folder of the guests' console logs.
 func (l Lab) ConsoleDir() string { return filepath.Join(l.dir, consoleName) }
 
@@ -229,7 +233,7 @@ func (l Lab) Create() error {
 func (l Lab) Remove() error {
 	var errs []error
 	for _, path := range []string{
-		l.LeaseDir(), l.DHCPOrders(), l.ConsoleDir(), l.CaptureDir(), l.SupervisorLog(), l.LabFile(), l.JournalFile(),
+		l.LeaseDir(), l.DHCPOrders(), l.ExerciseFile(), l.ConsoleDir(), l.CaptureDir(), l.SupervisorLog(), l.LabFile(), l.JournalFile(),
 	} {
 		errs = append(errs, os.RemoveAll(path))
 	}

@@ -1,6 +1,7 @@
 package yamlfile
 
 import (
+	"net/netip"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -45,6 +46,31 @@ func ParseInt(s Scalar) (int, *diag.Diagnostic) {
 		return 0, diag.New(diag.ScalarNotPlain, diag.Args{"key": s.Key, "value": s.Value, "want": "a whole number"})
 	}
 	return n, nil
+}
+
+// ParsePrefix reads an IPv4 address with the length of its network's prefix.
+func ParsePrefix(s Scalar) (netip.Prefix, *diag.Diagnostic) {
+	if a, err := netip.ParseAddr(s.Value); err == nil && a.Is4() {
+		return netip.Prefix{}, diag.New(diag.NoPrefixLength, diag.Args{"address": a})
+	}
+	p, err := netip.ParsePrefix(s.Value)
+	if err != nil || !p.Addr().Is4() {
+		return netip.Prefix{}, diag.New(diag.BadAddress, diag.Args{
+			"key": s.Key, "value": s.Value, "want": "an IPv4 address with its prefix length, such as 192.168.1.1/24",
+		})
+	}
+	return p, nil
+}
+
+// ParseAddr reads an IPv4 address.
+func ParseAddr(s Scalar) (netip.Addr, *diag.Diagnostic) {
+	a, err := netip.ParseAddr(s.Value)
+	if err != nil || !a.Is4() {
+		return netip.Addr{}, diag.New(diag.BadAddress, diag.Args{
+			"key": s.Key, "value": s.Value, "want": "an IPv4 address, such as 192.168.1.1",
+		})
+	}
+	return a, nil
 }
 
 // ParseWord reads one of the words of an enum.

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"time"
+
+	"github.com/kvmlab/kvmlab/dhcp"
+	"github.com/kvmlab/kvmlab/internal/check"
+	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/state"
+	"github.com/kvmlab/kvmlab/internal/watch"
+	"github.com/kvmlab/kvmlab/netsetup"
+	"github.com/kvmlab/kvmlab/netsetup/capture"
+	"github.com/kvmlab/kvmlab/vm"
+)
+
+// How long evidence may take: a guest's agent to answer, when it may still boot and when it should be up, and a script to
+// end.
+const (
+	bootPatience   = 5 * time.Minute
+	agentPatience  = 5 * time.Second
+	scriptPatience = 3 * time.Minute
+)
+
+// labEvidence is the evidence of a lab that is up: check.Evidence on its supervisor's capture, its stores, the kernel and
+// the agents of its guests.
+type labEvidence struct {
+	app    *app
+	host   *host
+	lab    *lab.Lab
+	files  state.Lab
+	agents map[string]*vm.Agent
+	wait   time.Duration // for an agent to answer
+}
+
+func newLabEvidence(a *app, h *host, l *lab.Lab, files state.Lab) *labEvidence {
+	return &labEvidence{app: a, host: h, lab: l, files: files, agents: map[string]*vm.Agent{}, wait: agentPatience}
+}
+
+// Wire reads the lab's rolling capture, up to what is on the wire now.
+func (e *labEvidence) Wire(ctx context.Context) (_ []*watch.Record, err error) {
+	wire, err := openLabWire(ctx, e.app, e.lab.Name, "check", "up")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, wire.Close()) }()
+	wire.end() //nolint:contextcheck // it has a time limit of its own, to end the stream when ctx is over
+	follower := watch.NewFollower(wire.names)
+	var records []*watch.Record
+	for {
+		frame, err := wire.Next()
+		if errors.Is(err, io.EOF) {
+			return records, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, follower.Next(capture.Decode(frame)))
+	}
+}
+
+// Leases reads the embedded server's store.
+func (e *labEvidence) Leases(context.Context) ([]dhcp.Lease, error) {
+	return dhcp.ReadLeases(e.files.LeaseDir())
+}
+
+// Links reads the links of the namespace that the lab is in.
+func (e *labEvidence) Links(ctx context.Context) (_ []netsetup.Link, err error) {
+	if e.lab.Isolation != lab.Netns {
+		return e.host.net.Links(ctx)
+	}
+	inside, err := netsetup.OpenNamespace(e.lab.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, inside.Close()) }()
+	return inside.Links(ctx)
+}
+
+// Guest runs a script through the guest's agent.
+func (e *labEvidence) Guest(ctx context.Context, guest, script string) (check.Output, error) {
+	agent, err := e.agent(ctx, guest)
+	if err != nil {
+		return check.Output{}, err
+	}
+	limited, cancel := context.WithTimeout(ctx, scriptPatience)
+	defer cancel()
+	text, err := agent.Output(limited, "exec 2>&1\n"+script)
+	var (
+		ended   *vm.ScriptError
+		refused *vm.AgentError
+	)
+	switch {
+	case err == nil:
+		return check.Output{Text: text}, nil
+	case errors.As(err, &ended):
+		return check.Output{Text: text, Status: ended.Status}, nil
+	case ctx.Err() != nil:
+		return check.Output{}, ctx.Err()
+	case errors.As(err, &refused):
+		return check.Output{}, fmt.Errorf("run script in %s: %w", guest, err)
+	}
+	delete(e.agents, guest)
+	return check.Output{}, fmt.Errorf("run script in %s: %w: %w", guest, check.ErrNoAnswer, err)
+}
+
+func (e *labEvidence) agent(ctx context.Context, guest string) (*vm.Agent, error) {
+	if agent := e.agents[guest]; agent != nil {
+		return agent, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, e.wait)
+	defer cancel()
+	agent, err := e.host.virt.Agent(limited, e.lab.DomainName(guest))
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("ask %s: %w: %w", guest, check.ErrNoAnswer, err)
+	}
+	e.agents[guest] = agent
+	return agent, nil
+}
+
+// Host runs a script where `kvmlab shell` would.
+func (e *labEvidence) Host(ctx context.Context, script string) (check.Output, error) {
+	limited, cancel := context.WithTimeout(ctx, scriptPatience)
+	defer cancel()
+	out, err := exec.CommandContext(limited, "/proc/self/exe", "shell", e.lab.Name, "--", "/bin/sh", "-c", script).CombinedOutput()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		return check.Output{}, fmt.Errorf("run script on the host: %w", err)
+	}
+	result := check.Output{Text: string(out)}
+	if ended != nil {
+		result.Status = ended.ExitCode()
+	}
+	return result, nil
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/kvmlab/kvmlab/internal/check"
+	"github.com/kvmlab/kvmlab/internal/cliui"
+	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/state"
+	"github.com/kvmlab/kvmlab/scenarios"
+)
+
+// exerciseVersion is the version of the file that an exercise is kept in.
+const exerciseVersion = 1
+
+// progress is how far a student has come with the exercise of a lab. It is a file of the lab, and goes with it.
+type progress struct {
+	Version  int                  `json:"version"`
+	Scenario string               `json:"scenario"`
+	Dir      string               `json:"dir,omitempty"` // of a scenario that is not built in
+	Seed     string               `json:"seed"`          // of what is drawn
+	Begun    bool                 `json:"begun"`         // its start steps were done
+	Answers  map[string]string    `json:"answers"`
+	Hints    map[string]int       `json:"hints"`  // how many were given, by check
+	Passed   map[string]time.Time `json:"passed"` // when a check passed first
+	Last     map[string]string    `json:"last"`   // the state of each check when it was tried last
+}
+
+// exercise is a lab that is up with its task.
+type exercise struct {
+	app      *app
+	files    state.Lab
+	lab      *lab.Lab
+	scenario *scenarios.Scenario
+	progress progress
+}
+
+// openExercise finds the exercise of a lab, or of the only lab.
+func openExercise(a *app, name, command string) (*exercise, error) {
+	if os.Geteuid() != 0 {
+		return nil, diag.New(diag.NotRoot, diag.Args{"command": "kvmlab"})
+	}
+	name, err := chooseLab(a, name, command)
+	if err != nil {
+		return nil, err
+	}
+	e := &exercise{app: a}
+	if e.files, err = a.dirs.Lab(name); err != nil {
+		return nil, err
+	}
+	if e.lab, err = readLab(e.files); err != nil {
+		return nil, err
+	}
+	if e.progress, err = readProgress(e.files); err != nil {
+		return nil, err
+	}
+	if e.progress.Scenario == "" {
+		return nil, diag.New(diag.NoScenario, diag.Args{"lab": name, "known": exerciseNames()})
+	}
+	e.scenario, err = openScenario(e.progress.Scenario, e.progress.Dir)
+	return e, err
+}
+
+// openScenario reads a scenario by its folder, or a built-in one by its name.
+func openScenario(name, dir string) (*scenarios.Scenario, error) {
+	if dir != "" {
+		return scenarios.OpenDir(dir)
+	}
+	s, err := scenarios.Open(name)
+	if errors.Is(err, scenarios.ErrUnknown) {
+		return nil, unknownScenario(name)
+	}
+	return s, err
+}
+
+func unknownScenario(name string) error {
+	return diag.New(diag.UnknownScenario, diag.Args{
+		"name": name, "suggestion": cliui.Closest(name, scenarios.Names()), "known": scenarios.Names(),
+	})
+}
+
+// exerciseNames are the built-in scenarios that have checks.
+func exerciseNames() []string {
+	var names []string
+	for _, name := range scenarios.Names() {
+		if scenarios.HasChecks(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// readProgress reads how far the exercise of a lab is; the zero progress when the lab is none.
+func readProgress(files state.Lab) (progress, error) {
+	p := progress{}
+	data, err := os.ReadFile(files.ExerciseFile()) //nolint:gosec // the lab's own file; its name was checked
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return p, nil
+	case err != nil:
+		return p, fmt.Errorf("read exercise: %w", err)
+	}
+	if err := json.Unmarshal(data, &p); err != nil {
+		return p, diag.New(diag.StateUnreadable, diag.Args{"file": files.ExerciseFile()}).Wrap(err)
+	}
+	if p.Version > exerciseVersion {
+		return p, diag.New(diag.StateNewer, diag.Args{"file": files.ExerciseFile(), "version": p.Version, "known": exerciseVersion})
+	}
+	return p, nil
+}
+
+func writeProgress(files state.Lab, p progress) error {
+	p.Version = exerciseVersion
+	data, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return fmt.Errorf("keep exercise: %w", err)
+	}
+	return state.WriteFile(files.ExerciseFile(), append(data, '\n'), 0o644)
+}
+
+// beginExercise notes which exercise a lab is of. One that is there already keeps what its student has done.
+func beginExercise(files state.Lab, begins progress) error {
+	p, err := readProgress(files)
+	if err != nil || begins.Scenario == "" || p.Scenario == begins.Scenario && p.Dir == begins.Dir {
+		return err
+	}
+	return writeProgress(files, begins)
+}
+
+// begin notes which exercise a lab is of, and does what it begins with, once.
+func (a *app) begin(ctx context.Context, h *host, name string, begins progress) error {
+	files, err := a.dirs.Lab(name)
+	if err != nil {
+		return err
+	}
+	if begins.Seed == "" {
+		begins.Seed = rand.Text()
+	}
+	if err := beginExercise(files, begins); err != nil {
+		return err
+	}
+	p, err := readProgress(files)
+	if err != nil || p.Scenario == "" || p.Begun {
+		return err
+	}
+	e, err := openExercise(a, name, "up")
+	if err != nil {
+		return err
+	}
+	return e.begin(ctx, h)
+}
+
+// begin does what the exercise begins with. When that fails, the next `up` does it again.
+func (e *exercise) begin(ctx context.Context, h *host) error {
+	if checks := e.scenario.Checks; len(checks.Start) > 0 || checks.Draw.Value {
+		e.app.say("scenario.begin", "lab", e.lab.Name)
+		r := e.patientRunner(h)
+		if err := e.did(r, r.Begin(ctx, e.progress.Seed)); err != nil {
+			return err
+		}
+	}
+	e.progress.Begun, e.progress.Answers = true, nil
+	return writeProgress(e.files, e.progress)
+}
+
+// did keeps the answers that steps have given, and says which step has not worked.
+func (e *exercise) did(r *check.Runner, err error) error {
+	e.progress.Answers = r.Answers
+	if step, ok := errors.AsType[*check.StepError](err); ok {
+		return diag.New(diag.StepFailed, diag.Args{
+			"scenario": e.scenario.Name, "line": step.Step.Pos.Line, "status": step.Output.Status,
+			"output": strings.TrimSpace(step.Output.Text),
+		})
+	}
+	return errors.Join(err, writeProgress(e.files, e.progress))
+}
+
+// apply does steps, for which guests may still have to boot, and keeps the answers they give.
+func (e *exercise) apply(ctx context.Context, h *host, steps []check.Step) error {
+	r := e.patientRunner(h)
+	return e.did(r, r.Apply(ctx, steps))
+}
+
+// patientRunner is a runner that waits for guests to boot.
+func (e *exercise) patientRunner(h *host) *check.Runner {
+	r := e.runner(h)
+	evidence := newLabEvidence(e.app, h, e.lab, e.files)
+	evidence.wait = bootPatience
+	r.Evidence = evidence
+	return r
+}
+
+// runner tries the checks on the lab.
+func (e *exercise) runner(h *host) *check.Runner {
+	return &check.Runner{
+		File: e.scenario.Checks, Lab: e.lab, Evidence: newLabEvidence(e.app, h, e.lab, e.files),
+		Answers: e.progress.Answers, Now: e.app.now,
+	}
+}
+
+// withHost opens the host, sees that the lab is up, and does something with both.
+func (e *exercise) withHost(ctx context.Context, do func(h *host) error) (err error) {
+	h, err := openHost(ctx, e.app, hostOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.Close()) }()
+	seen, err := h.Status(ctx, e.lab.Name)
+	if err != nil {
+		return err
+	}
+	if !seen.Supervisor.Running {
+		return diag.New(diag.LabNotReady, diag.Args{"lab": e.lab.Name, "state": e.app.T("state." + seen.Condition.String())})
+	}
+	return do(h)
+}
+
+// note keeps what came of the checks.
+func (e *exercise) note(results []check.Result) error {
+	p := &e.progress
+	if p.Passed == nil {
+		p.Passed = map[string]time.Time{}
+	}
+	p.Last = map[string]string{}
+	for _, r := range results {
+		id := r.Check.ID.Value
+		p.Last[id] = r.State.String()
+		if _, before := p.Passed[id]; r.State == check.Passed && !before {
+			p.Passed[id] = e.app.now().UTC().Truncate(time.Second)
+		}
+	}
+	return writeProgress(e.files, *p)
+}

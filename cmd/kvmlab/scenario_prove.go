@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kvmlab/kvmlab/internal/check"
+	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/scenarios"
+)
+
+func newScenarioTestCmd(a *app) *cobra.Command {
+	cmd := a.command("test NAME|DIR...", "scenario.test")
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return a.usageError(cmd, "usage.missing-argument", "argument", "NAME|DIR")
+		}
+		return nil
+	}
+	cmd.ValidArgsFunction = completeScenarios
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var all []*scenarios.Scenario
+		for _, what := range args { // mistakes in the files come out before anything is brought up
+			s, err := anyScenario(what)
+			if err != nil {
+				return err
+			}
+			all = append(all, s)
+		}
+		for _, s := range all {
+			if err := proveScenario(cmd.Context(), a, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return cmd
+}
+
+// proof is `kvmlab scenario test` of one scenario, on a lab of its own.
+type proof struct {
+	*exercise
+
+	host   *host
+	untrue int
+}
+
+// proveScenario brings the scenario up, isolated and under a name of its own, and takes it down again in any case.
+func proveScenario(ctx context.Context, a *app, s *scenarios.Scenario) (err error) {
+	up := &upOptions{app: a, accel: accelAuto, isolate: true, name: "test-" + s.Lab.Name.Value}
+	up.of(s)
+	if err := up.run(ctx); err != nil {
+		return err
+	}
+	h, err := openHost(ctx, a, hostOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		down := &downOptions{app: a, purge: true}
+		_, downErr := down.takeDown(context.WithoutCancel(ctx), h, up.name)
+		err = errors.Join(err, downErr, h.Close())
+	}()
+	e, err := openExercise(a, up.name, "test")
+	if err != nil {
+		return err
+	}
+	p := &proof{exercise: e, host: h}
+	if err := p.run(ctx); err != nil {
+		return err
+	}
+	if p.untrue > 0 {
+		return diag.New(diag.ScenarioUntrue, diag.Args{"scenario": s.Name, "count": p.untrue})
+	}
+	return nil
+}
+
+// run proves that not everything passes at the start, that everything does after the solution, and that each listed
+// mistake is caught.
+func (p *proof) run(ctx context.Context) error {
+	checks := p.scenario.Checks
+	results, err := p.runner(p.host).Run(ctx)
+	if err != nil {
+		return err
+	}
+	p.say(check.Score(results) < checks.Points(), "scenario.proof.start", "score", check.Score(results), "points", checks.Points())
+	if err := p.solved(ctx); err != nil {
+		return err
+	}
+	for _, m := range checks.Mistakes {
+		if err := p.mistake(ctx, m); err != nil {
+			return fmt.Errorf("mistake %q: %w", m.Name.Value, err)
+		}
+	}
+	if len(checks.Mistakes) > 0 {
+		return p.solved(ctx)
+	}
+	return nil
+}
+
+// solved applies the solution, after which every check must pass.
+func (p *proof) solved(ctx context.Context) error {
+	if err := p.apply(ctx, p.host, p.scenario.Checks.Solution); err != nil {
+		return err
+	}
+	results, err := p.runner(p.host).Run(ctx)
+	if err != nil {
+		return err
+	}
+	score, points := check.Score(results), p.scenario.Checks.Points()
+	p.say(score == points, "scenario.proof.solved", "score", score, "points", points)
+	view := &checkView{app: p.app, exer: p.exercise}
+	for _, r := range results {
+		if r.State != check.Passed {
+			view.tick(r)
+		}
+	}
+	return nil
+}
+
+// mistake makes a listed mistake after the solution was applied anew, and looks what is said of it.
+func (p *proof) mistake(ctx context.Context, m check.Mistake) error {
+	if err := p.apply(ctx, p.host, p.scenario.Checks.Solution); err != nil {
+		return err
+	}
+	if err := p.apply(ctx, p.host, m.Steps); err != nil {
+		return err
+	}
+	runner := p.runner(p.host)
+	results, err := runner.Until(ctx, m.Fails.Value)
+	if err != nil {
+		return err
+	}
+	first := ""
+	for _, r := range results {
+		if r.State != check.Passed {
+			first = r.Check.ID.Value
+			break
+		}
+	}
+	found := ""
+	if m.Finds.Set {
+		causes, err := p.causes(ctx, runner, results)
+		if err != nil {
+			return err
+		}
+		if all := causes.Errors(); len(all) > 0 {
+			found = string(all[0].Code)
+		}
+	}
+	p.say(first == m.Fails.Value && (!m.Finds.Set || found == m.Finds.Value), "scenario.proof.mistake", "name", m.Name.Value,
+		"fails", m.Fails.Value, "first", first, "finds", m.Finds.Value, "found", found)
+	return nil
+}
+
+// say prints one line of the proof, and counts what is not so.
+func (p *proof) say(holds bool, id string, args ...any) {
+	mark := p.app.OutStyle().Good(p.app.T("scenario.proof.yes"))
+	if !holds {
+		p.untrue++
+		mark = p.app.OutStyle().Bad(p.app.T("scenario.proof.no"))
+	}
+	p.app.Outf("%s  %s\n", mark, strings.TrimSpace(p.app.T(id, args...)))
+}

@@ -1,0 +1,98 @@
+package check
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/kvmlab/kvmlab/internal/watch"
+)
+
+// answerFields are the fields that a question can be about: those of `kvmlab watch --predict`, and the sender's.
+func answerFields() []string {
+	var names []string
+	for _, f := range watch.PredictFields() {
+		names = append(names, string(f))
+	}
+	return append(names, "src_mac", "src_ip")
+}
+
+// tryAnswer compares what the student typed with the newest message of that type in the lab's own capture.
+func tryAnswer(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
+	given, ok := e.answers[e.check.ID.Value]
+	if !ok {
+		v, err := failed("not-answered", "id", e.check.ID.Value)
+		v.Final = true
+		return v, err
+	}
+	right, packet, err := e.truth(ctx, a, given)
+	if err != nil || right {
+		return Verdict{Passed: right, Packet: packet}, err
+	}
+	v, err := failed("wrong-answer", "answer", given)
+	v.Final, v.Packet = true, packet
+	return v, err
+}
+
+// truth judges an answer.
+func (e *scene) truth(ctx context.Context, a *Assertion, given string) (right bool, packet int, err error) {
+	if a.Value.Set {
+		return sameText(given, a.Value.Value), 0, nil
+	}
+	r, err := e.asked(ctx, a)
+	if r == nil || err != nil {
+		return false, 0, err
+	}
+	switch a.Field.Value {
+	case "src_mac":
+		mac, err := net.ParseMAC(strings.TrimSpace(given))
+		return err == nil && slices.Equal(mac, net.HardwareAddr(r.Ethernet.Source)), r.Number, nil
+	case "src_ip":
+		address, err := netip.ParseAddr(strings.TrimSpace(given))
+		return err == nil && address == r.IP.Source, r.Number, nil
+	}
+	return r.Judge(watch.PredictField(a.Field.Value), given, silent{}).Right, r.Number, nil
+}
+
+// asked is the packet that a question is about, nil when there is none yet.
+func (e *scene) asked(ctx context.Context, a *Assertion) (*watch.Record, error) {
+	records, err := e.wire(ctx, false)
+	for _, r := range slices.Backward(dhcpOf(records, e.nic(a))) {
+		if r.DHCP.Type == messageType(a.Type.Value) {
+			return r, err
+		}
+	}
+	return nil, err
+}
+
+// rightAnswer is what a student would have to type, "" when the packet is not there.
+func (e *scene) rightAnswer(ctx context.Context, a *Assertion) (string, error) {
+	if a.Value.Set {
+		return a.Value.Value, nil
+	}
+	r, err := e.asked(ctx, a)
+	if r == nil || err != nil {
+		return "", err
+	}
+	switch a.Field.Value {
+	case "src_mac":
+		return r.Ethernet.Source.String(), nil
+	case "src_ip":
+		return r.IP.Source.String(), nil
+	}
+	return r.Truth(watch.PredictField(a.Field.Value)), nil
+}
+
+// sameText compares words as people write them: case, spaces and a full stop do not matter.
+func sameText(a, b string) bool {
+	plain := func(s string) string { return strings.Trim(strings.Join(strings.Fields(s), " "), ". ") }
+	return strings.EqualFold(plain(a), plain(b))
+}
+
+// silent explains nothing: only the verdict is wanted.
+type silent struct{}
+
+// T implements watch.Speaker.
+func (silent) T(string, ...any) string { return "" }

@@ -1,0 +1,120 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/kvmlab/kvmlab/dhcp"
+	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/watch"
+	"github.com/kvmlab/kvmlab/netsetup"
+)
+
+// ErrNoAnswer is wrapped by an [Evidence] that cannot look into a guest: it is off, or its agent does not answer.
+var ErrNoAnswer = errors.New("the guest cannot be asked")
+
+// Evidence is where assertions look.
+type Evidence interface {
+	// Wire gives every packet that is known from the lab's bridges, oldest first, up to now.
+	Wire(ctx context.Context) ([]*watch.Record, error)
+	// Leases are those of the embedded DHCP server.
+	Leases(ctx context.Context) ([]dhcp.Lease, error)
+	// Links are those of the lab's network namespace.
+	Links(ctx context.Context) ([]netsetup.Link, error)
+	// Guest runs a script for /bin/sh in a guest, as root. Errors: [ErrNoAnswer].
+	Guest(ctx context.Context, guest, script string) (Output, error)
+	// Host runs a script for /bin/sh in the lab's network namespace, as root.
+	Host(ctx context.Context, script string) (Output, error)
+}
+
+// Output is what a script printed on both outputs, and its exit status.
+type Output struct {
+	Text   string
+	Status int
+}
+
+// Reason is a sentence for people: the id of a message in the catalogues of package cliui, and its values.
+type Reason struct {
+	ID   string
+	Args []any // names and values in turn
+}
+
+func because(id string, args ...any) Reason { return Reason{ID: "check.why." + id, Args: args} }
+
+// Verdict is what one look at the evidence says.
+type Verdict struct {
+	Passed bool
+	// Why says what was found instead, when it has not passed.
+	Why Reason
+	// Packet is the number of the packet that tells, as `kvmlab watch --since up` counts; 0 for none.
+	Packet int
+	// Final says that to wait longer would change nothing.
+	Final bool
+}
+
+func passed(packet int) (Verdict, error) { return Verdict{Passed: true, Packet: packet}, nil }
+
+func failed(id string, args ...any) (Verdict, error) { return Verdict{Why: because(id, args...)}, nil }
+
+// scene is what one attempt at a check sees. Evidence is fetched once per scene.
+type scene struct {
+	Evidence
+	lab     *lab.Lab
+	since   time.Time // when guests were asked to begin anew; what was before is not what is so now
+	now     time.Time
+	answers map[string]string
+	check   *Check
+
+	records []*watch.Record
+	fetched bool
+}
+
+// wire gives the packets, all of them or only those since guests were asked to begin anew.
+func (e *scene) wire(ctx context.Context, fresh bool) ([]*watch.Record, error) {
+	if !e.fetched {
+		var err error
+		if e.records, err = e.Wire(ctx); err != nil {
+			return nil, err
+		}
+		e.fetched = true
+	}
+	if !fresh {
+		return e.records, nil
+	}
+	for i, r := range e.records {
+		if !r.Time.Before(e.since) {
+			return e.records[i:], nil
+		}
+	}
+	return nil, nil
+}
+
+// nic finds the card that an assertion is about.
+func (e *scene) nic(a *Assertion) lab.NIC {
+	guest, _ := e.lab.Guest(a.Guest.Value) // Parse has checked it
+	name := a.NIC.Or("eth0")
+	for _, nic := range guest.NICs {
+		if nic.Name == name {
+			return nic
+		}
+	}
+	return lab.NIC{}
+}
+
+// guestOf is the guest behind a station's name: "srv" for "srv:eth1", "kvmlab" for the embedded server.
+func guestOf(station string) string {
+	if station == "server" {
+		return Kvmlab
+	}
+	guest, _, _ := strings.Cut(station, ":")
+	return guest
+}
+
+// The words that may stand for a server in place of a guest.
+const (
+	Kvmlab = "kvmlab" // the embedded server
+	Nobody = "none"
+	Anyone = "any"
+)

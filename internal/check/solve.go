@@ -1,0 +1,78 @@
+package check
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+)
+
+// StepError is a step of a solution or mistake that did not work.
+type StepError struct {
+	Step   Step
+	Output Output
+}
+
+// Error gives the step's place, and what it printed last.
+func (e *StepError) Error() string {
+	return fmt.Sprintf("step at line %d: exit status %d: %s", e.Step.Pos.Line, e.Output.Status, e.Output.Text)
+}
+
+// Apply does steps in their order, and gives the answers that they contain. Errors: *[StepError].
+func (r *Runner) Apply(ctx context.Context, steps []Step) error {
+	for _, s := range steps {
+		if s.Answer.Set {
+			if err := r.give(ctx, s); err != nil {
+				return err
+			}
+			continue
+		}
+		run := func() (Output, error) { return r.Evidence.Guest(ctx, s.Guest.Value, s.Run.Value) }
+		if s.Host.Value {
+			run = func() (Output, error) { return r.Evidence.Host(ctx, s.Run.Value) }
+		}
+		out, err := run()
+		if err != nil {
+			return err
+		}
+		if out.Status != 0 {
+			return &StepError{Step: s, Output: out}
+		}
+	}
+	return nil
+}
+
+// Begin does what an exercise begins with: its start steps, or the solution and one of its mistakes, drawn from a seed.
+// Errors: *[StepError].
+func (r *Runner) Begin(ctx context.Context, seed string) error {
+	if err := r.Apply(ctx, r.File.Start); err != nil {
+		return err
+	}
+	if !r.File.Draw.Value {
+		return nil
+	}
+	if err := r.Apply(ctx, r.File.Solution); err != nil {
+		return err
+	}
+	sum := sha256.Sum256([]byte(seed))
+	drawn := binary.BigEndian.Uint64(sum[:8]) % uint64(len(r.File.Mistakes))
+	return r.Apply(ctx, r.File.Mistakes[drawn].Steps)
+}
+
+// give answers a question, with the truth when the step says nothing else.
+func (r *Runner) give(ctx context.Context, s Step) error {
+	answer := s.Value.Value
+	if !s.Value.Set {
+		c := r.File.Check(s.Answer.Value)
+		e := &scene{Evidence: r.Evidence, lab: r.Lab, now: r.Now(), check: c}
+		var err error
+		if answer, err = e.rightAnswer(ctx, c.Assert); err != nil {
+			return err
+		}
+	}
+	if r.Answers == nil {
+		r.Answers = map[string]string{}
+	}
+	r.Answers[s.Answer.Value] = answer
+	return nil
+}

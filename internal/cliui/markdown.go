@@ -1,0 +1,69 @@
+package cliui
+
+import (
+	"regexp"
+	"strings"
+)
+
+var (
+	emphasis   = regexp.MustCompile(`\*\*([^*]+)\*\*`)
+	inlineCode = regexp.MustCompile("`([^`]+)`")
+	listItem   = regexp.MustCompile(`^( *)([-*]|[0-9]+\.) +`)
+)
+
+// Markdown shows the small part of Markdown that tasks are written in: headings, paragraphs, lists, fenced and indented
+// code, emphasis and code in the text. Prose is wrapped to width cells; code stays as it is.
+func Markdown(text string, width int, style Style) string {
+	m := &markdown{width: width, style: style}
+	for line := range strings.Lines(text) {
+		m.line(strings.TrimRight(line, "\r\n"))
+	}
+	m.flush()
+	return strings.TrimRight(m.out.String(), "\n") + "\n"
+}
+
+type markdown struct {
+	out    strings.Builder
+	width  int
+	style  Style
+	prose  []string // lines of the paragraph or list item that is open
+	margin string   // of its second and later lines
+	fenced bool
+}
+
+func (m *markdown) line(line string) {
+	plain := strings.TrimSpace(line)
+	switch item := listItem.FindStringSubmatch(line); {
+	case strings.HasPrefix(plain, "```"):
+		m.flush()
+		m.fenced = !m.fenced
+	case m.fenced:
+		m.out.WriteString("    " + line + "\n")
+	case plain == "":
+		m.flush()
+		m.out.WriteString("\n")
+	case strings.HasPrefix(line, "#"):
+		m.flush()
+		m.out.WriteString(m.style.Bold(strings.TrimSpace(strings.TrimLeft(line, "#"))) + "\n")
+	case item != nil:
+		m.flush()
+		m.margin = strings.Repeat(" ", len(item[0]))
+		m.prose = []string{line}
+	case strings.HasPrefix(line, "    ") && len(m.prose) == 0:
+		m.out.WriteString(line + "\n")
+	default:
+		m.prose = append(m.prose, plain)
+	}
+}
+
+// flush writes the open paragraph or item.
+func (m *markdown) flush() {
+	if len(m.prose) == 0 {
+		return
+	}
+	text := strings.Join(m.prose, " ")
+	text = emphasis.ReplaceAllStringFunc(text, func(s string) string { return m.style.Bold(strings.Trim(s, "*")) })
+	text = inlineCode.ReplaceAllStringFunc(text, func(s string) string { return m.style.Bold(strings.Trim(s, "`")) })
+	m.out.WriteString(Wrap(text, m.width, m.margin) + "\n")
+	m.prose, m.margin = nil, ""
+}
