@@ -22,9 +22,13 @@ func (r *Runner) Causes(ctx context.Context) (diag.List, error) {
 		return nil, nil
 	}
 	guest := r.File.Task.Guest.Value
-	seen, err := mistake.Read(ctx, func(ctx context.Context, script string) (string, error) {
-		out, err := r.Evidence.Guest(ctx, guest, script)
-		return out.Text, err
+	seen, err := mistake.Read(ctx, func(ctx context.Context, argv ...string) ([]byte, error) {
+		words := make([]string, len(argv))
+		for i, word := range argv {
+			words[i] = quoted(word)
+		}
+		out, err := r.Evidence.Guest(ctx, guest, strings.Join(words, " ")+" 2>/dev/null")
+		return []byte(out.Text), err
 	})
 	if err != nil {
 		return nil, err

@@ -239,7 +239,7 @@ func FuzzDHCPD(f *testing.F) {
 		d.All(func(s *conffile.Statement) bool {
 			for _, w := range s.Words {
 				within(t, files, w.Pos)
-				if line := []rune(w.Pos.Text); !w.Quoted && !strings.HasPrefix(string(line[w.Pos.Column-1:]), w.Text) {
+				if line := []rune(w.Pos.Text); !w.Quoted && !strings.HasPrefix(string(line[w.Pos.Column-1:]), string([]rune(w.Text))) {
 					t.Errorf("%q is not at %+v", w.Text, w.Pos)
 				}
 			}

@@ -91,10 +91,11 @@ func (f *DnsmasqFile) read(name string, files map[string]string, open []string) 
 		}
 		line := f.line(src, from, code)
 		f.Lines = append(f.Lines, line)
-		switch line.Name.Text {
-		case "conf-file":
+		switch {
+		case !line.HasValue:
+		case line.Name.Text == "conf-file":
 			f.include(line, []string{line.Value.Text}, files, append(open, name))
-		case "conf-dir":
+		case line.Name.Text == "conf-dir":
 			f.include(line, directory(line, files), files, append(open, name))
 		}
 	}

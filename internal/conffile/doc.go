@@ -161,6 +161,7 @@ func (s *source) pos(from, to int) diag.Pos {
 	n := s.line(from)
 	text := s.lineText(n)
 	start := s.lines[n]
+	from = min(from, start+len(text)) // not behind a carriage return
 	end := min(max(to, from), start+len(text))
 	width := 1
 	if end > from {

@@ -270,3 +270,69 @@ const (
 	LabNotReady        Code = "KL646" // the lab is not up
 	LabDegraded        Code = "KL616" // warning: part of the lab is missing
 )
+
+// What a student's DHCP server has wrong, in its files (KL700–KL729).
+const (
+	ConfigMisnamed    Code = "KL700" // written to a file that the program does not read
+	BracketForBrace   Code = "KL701" // ( or [ for {
+	SemicolonMissing  Code = "KL702" // no semicolon at the end of a statement
+	BraceUnclosed     Code = "KL703" // a block that does not end
+	BraceMissing      Code = "KL704" // a block that does not begin
+	SignStray         Code = "KL705" // a brace or semicolon too many
+	QuoteUnclosed     Code = "KL706" // a string that does not end
+	ForeignChar       Code = "KL707" // an invisible or typographic character
+	WordMisspelt      Code = "KL708" // nearly a word of the language
+	WordUnknown       Code = "KL709" // no word of the language
+	OptionMisspelt    Code = "KL710" // nearly the name of an option
+	OptionSplit       Code = "KL711" // the name of an option with a space for a dash
+	QuotesMissing     Code = "KL712" // a text without quotation marks
+	CommaMissing      Code = "KL713" // a list without commas
+	RangeDash         Code = "KL714" // a dash between the ends of a range
+	RangeUnreadable   Code = "KL715" // not one or two addresses
+	RangeOutside      Code = "KL716" // a range outside of its subnet
+	SubnetHostBits    Code = "KL717" // a subnet named by the address of a host
+	PrefixForMask     Code = "KL718" // /24 for a netmask
+	AddressUnreadable Code = "KL719" // not an address, mask or hardware address
+	EqualsSign        Code = "KL720" // = where the language has a space
+	TimeNotSeconds    Code = "KL721" // a time with a unit
+	IncludeMissing    Code = "KL722" // an included file that is not there
+	HardwareDashes    Code = "KL723" // dashes in a hardware address
+	MACOfGroup        Code = "KL724" // a multicast MAC for a card
+	ProgramRefuses    Code = "KL725" // the program's own words, for what is not known here
+	CommaTrailing     Code = "KL726" // warning: a comma behind the last element of JSON
+	JSONBroken        Code = "KL727" // not JSON
+)
+
+// What they mean, for the network that was asked (KL730–KL759).
+const (
+	SubnetUndeclared   Code = "KL730" // the served network is not declared
+	RangeMissing       Code = "KL731" // nothing to lend
+	RangeDiffers       Code = "KL732" // not the range that was asked
+	OptionNotAsAsked   Code = "KL733" // an option that is missing or has another value
+	LeaseDiffers       Code = "KL734" // not the lease time that was asked
+	NotAuthoritative   Code = "KL735" // no NAK will ever be sent
+	ReservationAbsent  Code = "KL736" // no reservation, or of another address
+	ReservationNIC     Code = "KL737" // the MAC of another card
+	ReservationNobody  Code = "KL738" // the MAC of no card
+	ReservationInPool  Code = "KL739" // a reserved address that is lent to others
+	InterfacesOldName  Code = "KL740" // warning: INTERFACES for INTERFACESv4
+	AssignmentSpaced   Code = "KL741" // spaces around the = of the shell
+	InterfaceUnknown   Code = "KL742" // a card that the machine does not have
+	InterfaceOther     Code = "KL743" // a card that is not the one to serve
+	InterfacesEmpty    Code = "KL744" // no card is named
+	KeaNoInterface     Code = "KL745" // Kea listens on nothing
+	AddressMissing     Code = "KL746" // the card has no address
+	AddressNotApplied  Code = "KL747" // written down, not put to use
+	AddressOther       Code = "KL748" // the card has another address
+	MaskOther          Code = "KL749" // the right address with a wrong mask
+	CardDown           Code = "KL750" // the card is down
+	ServerNotRunning   Code = "KL751" // no server runs
+	ServerNotRestarted Code = "KL752" // the file is newer than the server
+	ServedElsewhere    Code = "KL753" // served on another card
+	TapUnnamed         Code = "KL754" // a tap that the kernel has named
+	TapMissing         Code = "KL755" // no tap of that name
+	TapIdle            Code = "KL756" // a tap that is down, or in no bridge
+	TwoServers         Code = "KL757" // more than one server answers
+	LeaseOutside       Code = "KL758" // a lease that is not from the range
+	BroadcastIsNobody  Code = "KL759" // 255.255.255.255 taken for the server's address
+)

@@ -32,7 +32,8 @@ type Entry struct {
 func All() []Entry {
 	all := slices.Concat(usageEntries, syntaxEntries, nameEntries, addressEntries, dhcpFileEntries,
 		guestFileEntries, hostEntries, networkEntries, domainEntries, wayInEntries, imageEntries, dhcpEntries,
-		dhcpServeEntries, captureEntries, lifecycleEntries, classEntries, scenarioEntries)
+		dhcpServeEntries, captureEntries, lifecycleEntries, classEntries, scenarioEntries,
+		mistakeFileEntries, mistakeNetworkEntries)
 	for i := range all {
 		if all[i].Severity == 0 {
 			all[i].Severity = Error

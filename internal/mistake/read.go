@@ -1,0 +1,296 @@
+package mistake
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed read.sh
+var readScript string
+
+// Read runs one script in a guest, through run, and returns what it has found. run executes a program there and returns
+// what it printed. The guest needs a shell, iproute2 and coreutils; without systemd its units and journal stay empty.
+// Errors: those of run; an output that does not end as it should.
+func Read(ctx context.Context, run func(ctx context.Context, argv ...string) ([]byte, error)) (Guest, error) {
+	out, err := run(ctx, "/bin/sh", "-c", readScript)
+	if err != nil {
+		return Guest{}, fmt.Errorf("read the guest's state: %w", err)
+	}
+	return Parse(out)
+}
+
+// reading takes the script's output apart.
+type reading struct {
+	guest Guest
+	// boot is when the guest was booted, by its clock, and tick how long one of its clock ticks is.
+	boot time.Time
+	tick time.Duration
+	// file is the one whose text is being read.
+	file string
+	text strings.Builder
+	unit Unit
+	gone bool // the unit is not installed
+}
+
+// Parse takes the output of the script apart. Lines that it does not know are passed over; an output that was cut off is
+// an error, because what is missing would be taken for absent.
+func Parse(out []byte) (Guest, error) {
+	r := &reading{tick: 10 * time.Millisecond, guest: Guest{
+		Files: map[string]File{}, Links: []Link{}, Processes: []Process{},
+	}}
+	section, ended := "", false
+	for raw := range bytes.Lines(out) {
+		line := strings.TrimRight(string(raw), "\r\n")
+		if name, ok := strings.CutPrefix(line, "@"); ok {
+			if err := r.finish(); err != nil {
+				return Guest{}, err
+			}
+			var rest string
+			section, rest, _ = strings.Cut(name, " ")
+			if err := r.begin(section, rest); err != nil {
+				return Guest{}, err
+			}
+			ended = section == "end"
+			continue
+		}
+		if err := r.line(section, line); err != nil {
+			return Guest{}, fmt.Errorf("read the guest's %s: %w", section, err)
+		}
+	}
+	if !ended {
+		return Guest{}, errors.New("read the guest's state: the output ends before its end")
+	}
+	return r.guest, nil
+}
+
+// begin reads the line with which a section begins.
+func (r *reading) begin(section, rest string) error {
+	fields := strings.Fields(rest)
+	switch {
+	case section == "time" && len(fields) == 3:
+		now, err := seconds(fields[0])
+		if err != nil {
+			return err
+		}
+		up, err := strconv.ParseFloat(fields[1], 64)
+		if err != nil {
+			return fmt.Errorf("read the guest's uptime: %w", err)
+		}
+		r.guest.Time = now
+		r.boot = now.Add(-time.Duration(up * float64(time.Second)))
+		if hz, err := strconv.Atoi(fields[2]); err == nil && hz > 0 {
+			r.tick = time.Second / time.Duration(hz)
+		}
+	case section == "file" && len(fields) >= 2:
+		modified, err := seconds(fields[0])
+		if err != nil {
+			return err
+		}
+		_, r.file, _ = strings.Cut(rest, " ")
+		r.guest.Files[r.file] = File{Modified: modified}
+	}
+	return nil
+}
+
+// finish ends a section.
+func (r *reading) finish() error {
+	if r.file != "" {
+		text, err := base64.StdEncoding.DecodeString(r.text.String())
+		if err != nil {
+			return fmt.Errorf("read the guest's file %s: %w", r.file, err)
+		}
+		file := r.guest.Files[r.file]
+		file.Text = string(text)
+		r.guest.Files[r.file] = file
+		r.file = ""
+		r.text.Reset()
+	}
+	r.endUnit()
+	return nil
+}
+
+func (r *reading) endUnit() {
+	if r.unit.Name != "" && !r.gone {
+		r.guest.Units = append(r.guest.Units, r.unit)
+	}
+	r.unit, r.gone = Unit{}, false
+}
+
+// seconds reads a Unix time with a fraction.
+func seconds(text string) (time.Time, error) {
+	whole, fraction, _ := strings.Cut(text, ".")
+	s, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read a time of the guest: %w", err)
+	}
+	ns, _ := strconv.ParseInt((fraction + "000000000")[:9], 10, 64)
+	return time.Unix(s, ns).UTC(), nil
+}
+
+func (r *reading) line(section, line string) error {
+	switch section {
+	case "file":
+		r.text.WriteString(line)
+	case "links":
+		return r.links(line)
+	case "udp":
+		r.socket(line, false)
+	case "packet":
+		r.socket(line, true)
+	case "units":
+		r.unitLine(line)
+	case "processes":
+		return r.process(line)
+	case "journal":
+		r.journal(line)
+	}
+	return nil
+}
+
+// links reads the output of ip -j address show, which is one line.
+func (r *reading) links(line string) error {
+	if strings.TrimSpace(line) == "" {
+		return nil
+	}
+	var list []struct {
+		Name    string   `json:"ifname"`
+		Flags   []string `json:"flags"`
+		Address string   `json:"address"`
+		Info    []struct {
+			Local  string `json:"local"`
+			Length int    `json:"prefixlen"`
+		} `json:"addr_info"`
+	}
+	if err := json.Unmarshal([]byte(line), &list); err != nil {
+		return fmt.Errorf("ip address: %w", err)
+	}
+	for _, x := range list {
+		l := Link{Name: x.Name}
+		l.MAC, _ = net.ParseMAC(x.Address) // a link may have none
+		for _, flag := range x.Flags {
+			l.Up = l.Up || flag == "UP"
+			l.Carrier = l.Carrier || flag == "LOWER_UP"
+		}
+		for _, a := range x.Info {
+			if addr, err := netip.ParseAddr(a.Local); err == nil {
+				l.Addresses = append(l.Addresses, netip.PrefixFrom(addr, a.Length))
+			}
+		}
+		r.guest.Links = append(r.guest.Links, l)
+	}
+	return nil
+}
+
+var socketOwner = regexp.MustCompile(`\(\("([^"]+)",pid=(\d+)`)
+
+// socket reads a line of ss: "UNCONN 0 0 0.0.0.0%eth1:67 0.0.0.0:* users:…", and "p_raw UNCONN 0 0 *:eth1 * users:…".
+func (r *reading) socket(line string, packet bool) {
+	fields := strings.Fields(line)
+	at := 3
+	if packet {
+		at = 4
+	}
+	if len(fields) <= at {
+		return
+	}
+	s := Socket{Packet: packet}
+	if m := socketOwner.FindStringSubmatch(line); m != nil {
+		s.Program = m[1]
+		s.PID, _ = strconv.Atoi(m[2])
+	}
+	colon := strings.LastIndexByte(fields[at], ':')
+	if colon < 0 {
+		return
+	}
+	host, port := fields[at][:colon], fields[at][colon+1:]
+	if packet {
+		if port != "*" {
+			s.Interface = port
+		}
+	} else {
+		host, s.Interface, _ = strings.Cut(host, "%")
+		number, err := strconv.ParseUint(port, 10, 16)
+		if host == "*" {
+			host = "::"
+		}
+		addr, addrErr := netip.ParseAddr(strings.Trim(host, "[]"))
+		if err != nil || addrErr != nil {
+			return
+		}
+		s.Local = netip.AddrPortFrom(addr, uint16(number))
+	}
+	r.guest.Sockets = append(r.guest.Sockets, s)
+}
+
+// unitTime is how systemctl prints a time with --timestamp=us+utc.
+const unitTime = "Mon 2006-01-02 15:04:05.999999 MST"
+
+// unitLine reads KEY=VALUE; an empty line ends a unit.
+func (r *reading) unitLine(line string) {
+	key, value, ok := strings.Cut(line, "=")
+	if !ok {
+		r.endUnit()
+		return
+	}
+	switch key {
+	case "Id":
+		r.unit.Name = value
+	case "LoadState":
+		r.gone = value == "not-found"
+	case "ActiveState":
+		r.unit.Active = value
+	case "SubState":
+		r.unit.Exited = value == "exited"
+	case "ActiveEnterTimestamp":
+		r.unit.Since, _ = time.Parse(unitTime, value) // it is empty for one that never was active
+	}
+}
+
+// process reads "PID TICKS CMDLINE", the last in base64.
+func (r *reading) process(line string) error {
+	fields := strings.Fields(line)
+	if len(fields) != 3 {
+		return nil // it has ended meanwhile
+	}
+	pid, err := strconv.Atoi(fields[0])
+	if err != nil {
+		return err
+	}
+	ticks, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	command, err := base64.StdEncoding.DecodeString(fields[2])
+	if err != nil {
+		return err
+	}
+	r.guest.Processes = append(r.guest.Processes, Process{
+		PID: pid, Started: r.boot.Add(time.Duration(ticks) * r.tick),
+		Args: strings.Split(strings.TrimRight(string(command), "\x00"), "\x00"),
+	})
+	return nil
+}
+
+var journalLine = regexp.MustCompile(`^(\d+\.\d+) \S+ ([^\[:]+)(?:\[(\d+)\])?: (.*)$`)
+
+func (r *reading) journal(line string) {
+	m := journalLine.FindStringSubmatch(line)
+	if m == nil {
+		return
+	}
+	e := Entry{Program: m[2], Text: m[4]}
+	e.Time, _ = seconds(m[1])
+	e.PID, _ = strconv.Atoi(m[3])
+	r.guest.Journal = append(r.guest.Journal, e)
+}

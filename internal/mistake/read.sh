@@ -1,0 +1,52 @@
+# Run in the guest: prints what kvmlab judges a student's DHCP server by. Each section begins with a line "@NAME …"; what
+# could hold anything is in base64.
+export LC_ALL=C
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+echo "@time $(date +%s.%N) $(cut -d ' ' -f 1 /proc/uptime) $(getconf CLK_TCK 2>/dev/null || echo 100)"
+
+file() {
+	[ -f "$1" ] || return 0
+	echo "@file $(stat -L -c %.9Y "$1") $1"
+	head -c 262144 "$1" | base64
+}
+for f in /etc/dhcp/* /etc/dhcp*.conf /etc/default/dhcp* /root/dhcp* /home/*/dhcp* /etc/default/isc-dhcp-server \
+	/etc/kea/kea-dhcp4* /etc/dnsmasq.conf /etc/dnsmasq.d/* /etc/network/interfaces /etc/network/interfaces.d/* \
+	/etc/resolv.conf /var/lib/dhcp/dhcpd.leases /var/lib/kea/kea-leases4.csv /var/lib/misc/dnsmasq.leases; do
+	file "$f"
+done
+# What these name: two steps are enough for what anybody does in a class.
+named() {
+	sed -n 's/^[^#]*include[[:space:]]*"\([^"]*\)".*/\1/p; s/^DHCPDv4_CONF=["'\'']*\([^"'\'' ]*\).*/\1/p
+		s/^conf-file[[:space:]]*=[[:space:]]*\([^[:space:]]*\).*/\1/p; s/^source[[:space:]][[:space:]]*\(.*\)/\1/p' "$@" 2>/dev/null
+}
+for f in $(named /etc/dhcp/*.conf /etc/default/isc-dhcp-server /etc/dnsmasq.conf /etc/dnsmasq.d/* /etc/network/interfaces); do
+	file "$f"
+	for g in $(named "$f"); do file "$g"; done
+done
+
+echo "@links"
+ip -j address show
+echo
+echo "@udp"
+ss -lnupH 'sport = :67'
+echo "@packet"
+ss -0lnpH
+echo "@units"
+systemctl show --timestamp=us+utc -p Id,LoadState,ActiveState,SubState,ActiveEnterTimestamp \
+	isc-dhcp-server.service kea-dhcp4-server.service dnsmasq.service networking.service 2>/dev/null
+echo "@processes"
+for d in /proc/[0-9]*; do
+	read -r name 2>/dev/null <"$d/comm" || continue
+	case $name in
+	dhcpd | kea-dhcp4 | dnsmasq | udhcpd)
+		stat=$(cat "$d/stat" 2>/dev/null) || continue
+		set -- ${stat##*) }
+		echo "${d#/proc/} ${20} $(base64 -w 0 <"$d/cmdline")"
+		;;
+	esac
+done
+echo "@journal"
+journalctl --no-pager -q -b -o short-unix -n 400 _SYSTEMD_UNIT=isc-dhcp-server.service + \
+	_SYSTEMD_UNIT=kea-dhcp4-server.service + _SYSTEMD_UNIT=dnsmasq.service + SYSLOG_IDENTIFIER=dhcpd + \
+	SYSLOG_IDENTIFIER=kea-dhcp4 + SYSLOG_IDENTIFIER=dnsmasq-dhcp 2>/dev/null
+echo "@end"
