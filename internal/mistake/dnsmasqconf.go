@@ -9,7 +9,7 @@ import (
 
 	"github.com/kvmlab/kvmlab/internal/conffile"
 	"github.com/kvmlab/kvmlab/internal/diag"
-	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // dnsmasqDefaultLease is how long dnsmasq lends without being told, in seconds.
@@ -78,7 +78,7 @@ func (r *dnsmasqReader) line(line conffile.DnsmasqLine) {
 	case "dhcp-host":
 		r.dhcpHost(line)
 	default:
-		meant := lab.Suggest(name, dnsmasqWords)
+		meant := yamlfile.Suggest(name, dnsmasqWords)
 		if meant != "" && len(name) > 3 && isASCII(name) {
 			r.add(rankSyntax, diag.New(diag.WordMisspelt, diag.Args{"given": name, "meant": meant}).At(line.Name.Pos))
 		}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/kvmlab/kvmlab/internal/conffile"
 	"github.com/kvmlab/kvmlab/internal/diag"
-	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // check looks at one statement as dhcpd's parser does (server/confpars.c, common/parse.c). What it does not know well
@@ -53,7 +53,7 @@ func (s *statements) checkUnknown(x *conffile.Statement) {
 		return
 	}
 	known := append(conffile.StatementWords(), "authoritative")
-	if meant := lab.Suggest(strings.ToLower(word.Text), known); meant != "" {
+	if meant := yamlfile.Suggest(strings.ToLower(word.Text), known); meant != "" {
 		s.add(rankSyntax, diag.New(diag.WordMisspelt, diag.Args{"given": word.Text, "meant": meant}).At(word.Pos))
 		return
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/kvmlab/kvmlab/internal/conffile"
 	"github.com/kvmlab/kvmlab/internal/diag"
-	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // keaDefaultLease is how long Kea lends without being told, in seconds.
@@ -72,7 +72,7 @@ func (r *keaReader) keys(n *conffile.Node, known []string) {
 		return
 	}
 	for _, m := range n.Members {
-		if meant := lab.Suggest(m.Key.Text, known); meant != "" && len(m.Key.Text) > 3 {
+		if meant := yamlfile.Suggest(m.Key.Text, known); meant != "" && len(m.Key.Text) > 3 {
 			r.add(rankSyntax, diag.New(diag.WordMisspelt, diag.Args{"given": m.Key.Text, "meant": meant}).At(m.Key.Pos))
 		}
 	}
@@ -195,7 +195,7 @@ func nearOption(name string) string {
 	if conffile.OptionKind(name+"s") != 0 { // "router" is nearer to routers than to anything
 		return name + "s"
 	}
-	return lab.Suggest(strings.ToLower(name), conffile.OptionNames())
+	return yamlfile.Suggest(strings.ToLower(name), conffile.OptionNames())
 }
 
 func (r *keaReader) reservations(list []*conffile.Node) {
