@@ -14,7 +14,9 @@ import (
 )
 
 func newScenarioTestCmd(a *app) *cobra.Command {
+	var solutionOnly bool
 	cmd := a.command("test NAME|DIR...", "scenario.test")
+	cmd.Flags().BoolVar(&solutionOnly, "no-mistakes", false, a.T("scenario.flag.no-mistakes"))
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return a.usageError(cmd, "usage.missing-argument", "argument", "NAME|DIR")
@@ -32,7 +34,7 @@ func newScenarioTestCmd(a *app) *cobra.Command {
 			all = append(all, s)
 		}
 		for _, s := range all {
-			if err := proveScenario(cmd.Context(), a, s); err != nil {
+			if err := proveScenario(cmd.Context(), a, s, solutionOnly); err != nil {
 				return err
 			}
 		}
@@ -45,12 +47,13 @@ func newScenarioTestCmd(a *app) *cobra.Command {
 type proof struct {
 	*exercise
 
-	host   *host
-	untrue int
+	host         *host
+	solutionOnly bool
+	untrue       int
 }
 
 // proveScenario brings the scenario up, isolated and under a name of its own, and takes it down again in any case.
-func proveScenario(ctx context.Context, a *app, s *scenarios.Scenario) (err error) {
+func proveScenario(ctx context.Context, a *app, s *scenarios.Scenario, solutionOnly bool) (err error) {
 	up := &upOptions{app: a, accel: accelAuto, isolate: true, name: "test-" + s.Lab.Name.Value}
 	up.of(s)
 	if err := up.run(ctx); err != nil {
@@ -69,7 +72,7 @@ func proveScenario(ctx context.Context, a *app, s *scenarios.Scenario) (err erro
 	if err != nil {
 		return err
 	}
-	p := &proof{exercise: e, host: h}
+	p := &proof{exercise: e, host: h, solutionOnly: solutionOnly}
 	if err := p.run(ctx); err != nil {
 		return err
 	}
@@ -90,6 +93,9 @@ func (p *proof) run(ctx context.Context) error {
 	p.say(check.Score(results) < checks.Points(), "scenario.proof.start", "score", check.Score(results), "points", checks.Points())
 	if err := p.solved(ctx); err != nil {
 		return err
+	}
+	if p.solutionOnly {
+		return nil
 	}
 	for _, m := range checks.Mistakes {
 		if err := p.mistake(ctx, m); err != nil {

@@ -250,6 +250,7 @@ func (o *upOptions) run(ctx context.Context) (err error) {
 	}
 	if len(result.Plan.Changes) > 0 && !o.app.wantsJSON() {
 		o.app.say("up.next", "guest", firstGuest(result.Lab), "lab", result.Lab.Name)
+		o.sayTask(result.Lab.Name)
 	}
 	return nil
 }
@@ -297,6 +298,17 @@ func (o *upOptions) showResult(ctx context.Context, h *host, result *engine.Resu
 	}
 	a.say("up.done", "lab", st.Name, "seconds", fmt.Sprintf("%.1f", took.Seconds()))
 	return nil
+}
+
+// sayTask says where the task of an exercise is.
+func (o *upOptions) sayTask(name string) {
+	if begins := o.begins; begins.Scenario != "" {
+		scenario := begins.Scenario
+		if begins.Dir != "" {
+			scenario = begins.Dir
+		}
+		o.app.say("up.task", "scenario", scenario, "lab", name)
+	}
 }
 
 // firstGuest is the guest that examples name.
