@@ -48,7 +48,7 @@ func fileRows() []row {
 		dhcpd("a missing semicolon in a block's last line", "servers 192.168.1.1;", "servers 192.168.1.1", "line 7: semicolon expected.", diag.SemicolonMissing, 6),
 		dhcpd("a missing closing brace", "\n}", "\n", "unexpected end of file", diag.BraceUnclosed, 3),
 		dhcpd("a missing opening brace", " {", "", "line 4: expecting left brace.", diag.BraceMissing, 3),
-		dhcpd("a brace too many", "}\n", "}\n}\n", "line 8: expecting a declaration", diag.SignStray, 8),
+		dhcpd("a brace too many", "}\n", "}\n}\n", "expecting a declaration", diag.SignStray, 8),
 		dhcpd("a string without its end", "600;", "600;\noption domain-name \"aula.lan;", "eof in string constant", diag.QuoteUnclosed, 2),
 		dhcpd("a dash in `range`", "192.168.1.2 192", "192.168.1.2-192", "line 4: expecting numeric value.", diag.RangeDash, 4),
 		dhcpd("a dash with spaces in `range`", "192.168.1.2 192", "192.168.1.2 - 192", "line 4: Bogus number: -.", diag.RangeDash, 4),
@@ -68,9 +68,9 @@ func fileRows() []row {
 		dhcpd("a list without commas", "servers 192.168.1.1;", "servers 192.168.1.1 9.9.9.9;", "line 6: semicolon expected.", diag.CommaMissing, 6),
 		dhcpd("a number above 255", "192.168.1.10;", "192.168.1.300;", "300 exceeds max (255)", diag.AddressUnreadable, 4),
 		dhcpd("a time with a unit", "time 600;", "time 10m;", "line 1: expecting number.", diag.TimeNotSeconds, 1),
-		dhcpd("`=` in dhcpd.conf", "time 600;", "time = 600;", "line 1: expecting number.", diag.EqualsSign, 1),
+		dhcpd("`=` in dhcpd.conf", "time 600;", "time = 600;", "line 1: 600 exceeds max (255) for precision.", diag.EqualsSign, 1),
 		dhcpd("an included file that is not there", "max-lease-time 7200;", "include \"/etc/dhcp/more.conf\";", "Can't open /etc/dhcp/more.conf", diag.IncludeMissing, 2),
-		dhcpd("a mistake that kvmlab does not know", "range 192", "failover peer \"x\";\n  range 192", "no failover peer", diag.ProgramRefuses, 4).withJournal(),
+		dhcpd("a mistake that kvmlab does not know", "range 192", "hardware ethernet 02:00:00:00:01:01;\n  range 192", "line 4: hardware address parameter not allowed here.", diag.ProgramRefuses, 4).withJournal(),
 	}
 }
 
@@ -207,7 +207,7 @@ func otherProgramRows() []row {
 			},
 			more: kea, code: diag.KeaNoInterface, line: 2,
 		},
-		keaRow("a missing comma", `"eth1" ] },`, `"eth1" ] }`, "syntax error, unexpected constant string", diag.JSONBroken, 2),
+		keaRow("a missing comma", `"eth1" ] },`, `"eth1" ] }`, "syntax error, unexpected lease-database, expecting \",\" or }", diag.JSONBroken, 2),
 		keaRow("a missing brace", "  } ]\n", "  ]\n", "syntax error, unexpected ]", diag.JSONBroken, 4),
 		keaRow("the pool outside the subnet", "192.168.1.2 - 192.168.1.10", "192.168.2.2 - 192.168.2.10", "does not match the prefix of a subnet", diag.RangeOutside, 6),
 		keaRow("a reversed pool", "192.168.1.2 - 192.168.1.10", "192.168.1.10 - 192.168.1.2", "Failed to create pool", diag.RangeUnreadable, 6),

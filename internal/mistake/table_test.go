@@ -178,7 +178,7 @@ func (m *machine) prepare(files map[string]string, network string) {
 
 // cell fits a text into a table of Markdown.
 func cell(text string) string {
-	return strings.NewReplacer("|", `\|`, "\n", " ", "{", `\{`).Replace(text)
+	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(text)
 }
 
 const pageHead = `# What students get wrong, and what kvmlab says
@@ -194,6 +194,6 @@ texts exist in Spanish and Catalan, too; ` + "`kvmlab explain KL702`" + ` says m
 const unusualHead = `
 ## Unusual, and right
 
-The same test gives these to the programs, which take them and lend an address, and kvmlab finds no error in them:
+A second test gives these to the programs, which take them and lend an address, and kvmlab finds no error in them:
 
 `
