@@ -55,6 +55,9 @@ func (f *finder) readDnsmasq(p program) *config {
 		f.problem(x)
 	}
 	for _, line := range file.Lines {
+		if r.full() {
+			break
+		}
 		if name := line.Name.Pos.File; !slices.Contains(r.c.files, name) {
 			r.c.files = append(r.c.files, name)
 		}

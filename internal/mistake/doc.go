@@ -44,7 +44,17 @@ type finder struct {
 	found []finding
 }
 
-func (f *finder) add(r rank, d *diag.Diagnostic) { f.found = append(f.found, finding{r, d}) }
+// most is how many findings are enough: a file that is no configuration at all has one in each line.
+const most = 50
+
+func (f *finder) add(r rank, d *diag.Diagnostic) {
+	if !f.full() {
+		f.found = append(f.found, finding{r, d})
+	}
+}
+
+// full says that no more need be looked for in a file.
+func (f *finder) full() bool { return len(f.found) >= most }
 
 // has says whether one of the codes was found.
 func (f *finder) has(codes ...diag.Code) bool {

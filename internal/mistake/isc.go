@@ -37,7 +37,7 @@ func (f *finder) readISC(p program) *config {
 			c.files = append(c.files, file)
 		}
 		s.check(x)
-		return true
+		return !f.full()
 	})
 	c.subnets, c.hosts = s.subnets, s.hosts
 	if _, there := texts[defaultsPath]; there {
