@@ -2,6 +2,7 @@ package conffile
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -46,9 +47,9 @@ func (n *Node) Get(key string) *Node {
 	if n == nil {
 		return nil
 	}
-	for i := len(n.Members) - 1; i >= 0; i-- {
-		if n.Members[i].Key.Text == key {
-			return n.Members[i].Value
+	for _, m := range slices.Backward(n.Members) {
+		if m.Key.Text == key {
+			return m.Value
 		}
 	}
 	return nil

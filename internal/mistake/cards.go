@@ -3,6 +3,7 @@ package mistake
 import (
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/kvmlab/kvmlab/internal/conffile"
 	"github.com/kvmlab/kvmlab/internal/diag"
@@ -21,8 +22,8 @@ func (f *finder) cards() {
 		f.hardware(stanza)
 	}
 	switch written, at, ok := addressOf(stanza); {
-	case hasAddress(card, f.want.Address) && card.Up:
-	case hasAddress(card, f.want.Address):
+	case slices.Contains(card.Addresses, f.want.Address) && card.Up:
+	case slices.Contains(card.Addresses, f.want.Address):
 		f.add(rankCard, diag.New(diag.CardDown, diag.Args{"link": name}))
 	case f.otherMask(card, stanza):
 	case ok && written == f.want.Address:
@@ -55,15 +56,6 @@ func addressOf(s *conffile.Stanza) (prefix netip.Prefix, at conffile.Value, ok b
 		return netip.Prefix{}, conffile.Value{}, false
 	}
 	return s.Address()
-}
-
-func hasAddress(l *Link, want netip.Prefix) bool {
-	for _, p := range l.Addresses {
-		if p == want {
-			return true
-		}
-	}
-	return false
 }
 
 func firstIPv4(l *Link) netip.Prefix {

@@ -136,8 +136,10 @@ func (f *finder) hasNetwork(p program) bool {
 	network = strings.TrimSuffix(network, "0")
 	for name, file := range f.seen.Files {
 		dir, base := path.Split(name)
-		ours := dir == "/etc/dhcp/"
+		var ours bool
 		switch p.id {
+		case ISC:
+			ours = dir == "/etc/dhcp/"
 		case Kea:
 			ours = dir == "/etc/kea/"
 		case Dnsmasq:

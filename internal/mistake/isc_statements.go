@@ -234,13 +234,15 @@ func (s *statements) checkOption(x *conffile.Statement) {
 		return
 	}
 	// "domain-name servers": a name whose parts are words of their own.
-	joined := name.Text
-	for i := 2; i < min(len(x.Words), 5) && startsWithLetter(x.Words[i].Text) && !x.Words[i].Quoted; i++ {
-		joined += "-" + x.Words[i].Text
-		if conffile.OptionKind(joined) != 0 {
+	parts := []string{name.Text}
+	for _, w := range x.Words[2:min(len(x.Words), 5)] {
+		if w.Quoted || !startsWithLetter(w.Text) {
+			break
+		}
+		if parts = append(parts, w.Text); conffile.OptionKind(strings.Join(parts, "-")) != 0 {
 			pos := name.Pos
-			pos.Width = x.Words[i].Pos.Column + x.Words[i].Pos.Width - pos.Column
-			s.add(rankSyntax, diag.New(diag.OptionSplit, diag.Args{"given": strings.ReplaceAll(joined, "-"+x.Words[i].Text, " "+x.Words[i].Text)}).At(pos))
+			pos.Width = max(w.Pos.Column+w.Pos.Width-pos.Column, 1)
+			s.add(rankSyntax, diag.New(diag.OptionSplit, diag.Args{"given": strings.Join(parts, " ")}).At(pos))
 			return
 		}
 	}
