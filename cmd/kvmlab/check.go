@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -50,18 +51,26 @@ func (o *checkOptions) run(ctx context.Context) error {
 		if err := o.ask(ctx, e); err != nil {
 			return err
 		}
+		view := newCheckView(o.app, e, o.watch)
 		for {
-			done, err := o.once(ctx, e, h)
+			done, err := o.once(ctx, e, h, view)
 			if err != nil || done {
 				return err
+			}
+			select { // guests are asked anew in every round, which they should not be all the time
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(watchPause):
 			}
 		}
 	})
 }
 
+// watchPause is how long --watch leaves the lab alone between two rounds.
+const watchPause = 5 * time.Second
+
 // once tries the checks and shows what came of it. It reports whether that was the last time.
-func (o *checkOptions) once(ctx context.Context, e *exercise, h *host) (bool, error) {
-	view := newCheckView(o.app, e, o.watch)
+func (o *checkOptions) once(ctx context.Context, e *exercise, h *host, view *checkView) (bool, error) {
 	runner := e.runner(h)
 	runner.Told = view.tick
 	results, err := runner.Run(ctx)
@@ -77,7 +86,6 @@ func (o *checkOptions) once(ctx context.Context, e *exercise, h *host) (bool, er
 	}
 	all := check.Score(results) == e.scenario.Checks.Points()
 	if o.watch && !all {
-		view.again()
 		return false, nil
 	}
 	if err := view.show(results, causes); err != nil {

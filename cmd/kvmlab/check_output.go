@@ -17,20 +17,28 @@ type checkView struct {
 	app  *app
 	exer *exercise
 	live bool
-	told map[string]check.State // what --watch has printed
+	told map[string]check.State // what --watch has printed last
 }
 
 func newCheckView(a *app, e *exercise, live bool) *checkView {
 	v := &checkView{app: a, exer: e, live: live, told: map[string]check.State{}}
 	if a.global.output == outputText {
 		a.say("check.begin", "title", e.scenario.Title(a.msgs.Lang()))
+		if live {
+			a.say("check.again")
+		}
 	}
 	return v
 }
 
-// tick prints a check that is decided. With --watch only what has passed.
+// tick prints a check that is decided. With --watch that is what has changed since the round before; what has not passed
+// in the first round is told by not being ticked off.
 func (v *checkView) tick(r check.Result) {
-	if v.app.global.output != outputText || v.live && r.State != check.Passed {
+	id := r.Check.ID.Value
+	before := v.told[id]
+	v.told[id] = r.State
+	unchanged := before == r.State || before != check.Passed && r.State != check.Passed
+	if v.app.global.output != outputText || v.live && unchanged {
 		return
 	}
 	style := v.app.OutStyle()
@@ -60,9 +68,6 @@ func (v *checkView) why(r check.Result) string {
 	}
 	return ""
 }
-
-// again says that --watch goes on.
-func (v *checkView) again() { v.app.say("check.again") }
 
 // show prints the result.
 func (v *checkView) show(results []check.Result, causes diag.List) error {

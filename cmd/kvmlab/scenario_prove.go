@@ -119,7 +119,7 @@ func (p *proof) solved(ctx context.Context) error {
 	}
 	score, points := check.Score(results), p.scenario.Checks.Points()
 	p.say(score == points, "scenario.proof.solved", "score", score, "points", points)
-	view := &checkView{app: p.app, exer: p.exercise}
+	view := &checkView{app: p.app, exer: p.exercise, told: map[string]check.State{}}
 	for _, r := range results {
 		if r.State != check.Passed {
 			view.tick(r)
