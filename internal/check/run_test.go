@@ -46,14 +46,14 @@ guests:
 
 // said is one message of a wire that never was.
 type said struct {
-	kind     dhcpv4.MessageType
-	from     net.HardwareAddr
-	xid      byte
-	at       time.Duration // since pc1 was asked to begin anew
-	to       net.HardwareAddr
-	src, dst netip.Addr
-	ciaddr   netip.Addr
-	lease    time.Duration
+	kind   dhcpv4.MessageType
+	from   net.HardwareAddr
+	xid    byte
+	at     time.Duration // since pc1 was asked to begin anew
+	to     net.HardwareAddr
+	dst    netip.Addr
+	ciaddr netip.Addr
+	lease  time.Duration
 }
 
 // frame builds the message with the libraries that are the oracle elsewhere.
