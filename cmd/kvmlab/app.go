@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/cliui"
+	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/state"
 )
 
@@ -70,6 +71,15 @@ func langArgument(args []string) string {
 
 // T says a message of the catalogues in the user's language: T("down.done", "lab", name).
 func (a *app) T(id string, pairs ...any) string { return a.msgs.T(id, pairs...) }
+
+// language is what diagnostics are said in. It is read when it is needed only: it is as large as a book of errors is.
+func (a *app) language() *diag.Language {
+	lang, err := diag.LoadLanguage(a.msgs.Lang())
+	if err != nil {
+		a.log.Error("errors are said in English", "error", err)
+	}
+	return lang
+}
 
 // say prints a message on Err as a line of its own.
 func (a *app) say(id string, pairs ...any) {

@@ -92,11 +92,12 @@ func writeFinding(a *app, f doctor.Finding) {
 	}
 	const wordWidth = 9 // the longest in any language, and one more
 	margin := fmt.Sprintf("%*s", wordWidth, "")
-	seen := f.Seen
+	seen, hint := f.Seen, ""
 	if f.Status == doctor.Skipped {
 		seen = f.Check + ": " + seen
 	}
 	if f.Problem != nil {
+		seen, hint = a.language().Say(f.Problem)
 		seen += " [" + string(f.Problem.Code) + "]"
 	}
 	a.writeIndented(painted+margin[min(ansi.StringWidth(word), wordWidth-1):], margin, seen)
@@ -104,12 +105,12 @@ func writeFinding(a *app, f doctor.Finding) {
 		return
 	}
 	if f.Problem.Cause != nil {
-		a.writeIndented(margin, margin, a.T("doctor.cause", "cause", f.Problem.Cause))
+		a.writeIndented(margin, margin, a.T("doctor.cause", "cause", a.language().Phrase(f.Problem.Cause.Error())))
 	}
 	if f.Fix != "" {
 		a.Outf("%s\n", margin+a.T("doctor.fix", "command", f.Fix)) // not wrapped: it is there to be copied
-	} else if f.Problem.Hint != "" {
-		a.writeIndented(margin, margin, f.Problem.Hint)
+	} else if hint != "" {
+		a.writeIndented(margin, margin, hint)
 	}
 }
 

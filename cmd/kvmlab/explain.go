@@ -26,7 +26,7 @@ func newExplainCmd(a *app) *cobra.Command {
 	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		var codes []string
 		for _, entry := range diag.All() {
-			codes = append(codes, cobra.CompletionWithDesc(string(entry.Code), describe(entry).Summary))
+			codes = append(codes, cobra.CompletionWithDesc(string(entry.Code), describe(entry, a.language()).Summary))
 		}
 		for _, topic := range watch.Topics() {
 			codes = append(codes, topic.Name)
@@ -73,14 +73,15 @@ func describeTopic(a *app, topic watch.Topic) topicExplanation {
 }
 
 func explainCode(a *app, entry diag.Entry) error {
-	e := describe(entry)
 	if a.wantsJSON() {
-		return a.printJSON(e)
+		return a.printJSON(describe(entry, nil))
 	}
+	lang := a.language()
+	e := describe(entry, lang)
 	style := a.OutStyle()
 	width, _ := a.Size()
 	width = min(width, maxHelpWidth)
-	a.Outf("%s: %s\n\n%s\n", style.Bold(fmt.Sprintf("%s[%s]", e.Severity, e.Code)), e.Summary,
+	a.Outf("%s: %s\n\n%s\n", style.Bold(fmt.Sprintf("%s[%s]", lang.Phrase(e.Severity), e.Code)), e.Summary,
 		cliui.Reflow(e.Explanation, width))
 	if e.Hint != "" {
 		a.Outf("\n%s\n", cliui.Wrap(style.Bold(a.T("explain.hint"))+" "+e.Hint, width, ""))
@@ -97,10 +98,10 @@ func listCodes(a *app) error {
 		Topics []topicExplanation `json:"topics"`
 	}
 	table := cliui.NewTable(a.OutStyle(), a.T("explain.column-code"), a.T("explain.column-meaning"))
+	lang := a.language()
 	for _, entry := range diag.All() {
-		e := describe(entry)
-		list.Codes = append(list.Codes, e)
-		table.Row(string(e.Code), e.Summary)
+		list.Codes = append(list.Codes, describe(entry, nil))
+		table.Row(string(entry.Code), describe(entry, lang).Summary)
 	}
 	var topics []string
 	for _, topic := range watch.Topics() {
@@ -118,15 +119,17 @@ func listCodes(a *app) error {
 	return nil
 }
 
-// describe shows a code's texts with an ellipsis wherever an error would name something.
-func describe(entry diag.Entry) explanation {
+// describe shows a code's texts in a language, nil being English, with an ellipsis wherever an error would name
+// something.
+func describe(entry diag.Entry, lang *diag.Language) explanation {
 	args := make(diag.Args, len(entry.Args))
 	for _, name := range entry.Args {
 		args[name] = "…"
 	}
 	d := diag.New(entry.Code, args)
+	summary, hint := lang.Say(d)
 	return explanation{
 		Code: entry.Code, Severity: d.Severity.String(), Exit: entry.Exit,
-		Summary: d.Summary, Hint: d.Hint, Explanation: entry.Explanation,
+		Summary: summary, Hint: hint, Explanation: lang.Explain(entry),
 	}
 }

@@ -47,7 +47,9 @@ func (a *app) showError(err error) {
 		return
 	}
 	width, _ := a.Size()
-	_ = diag.Render(a.Err, err, diag.RenderOptions{Color: a.ErrStyle().Coloured(), Width: width})
+	_ = diag.Render(a.Err, err, diag.RenderOptions{
+		Color: a.ErrStyle().Coloured(), Width: width, Language: a.language(),
+	})
 }
 
 // showDiagnostics prints findings that are not (all) errors, in the form of errors.

@@ -2,7 +2,6 @@ package diag
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -19,6 +18,8 @@ type RenderOptions struct {
 	// Width is the terminal's width in columns, at which texts are wrapped and
 	// long source lines clipped; 0 leaves lines as long as they are.
 	Width int
+	// Language is what it is said in; nil is English.
+	Language *Language
 }
 
 // Render writes err for people: each diagnostic in its tree with its code, its
@@ -109,25 +110,26 @@ func (p *printer) paint(style, text string) string {
 
 func (p *printer) item(it item) {
 	if it.diag == nil {
-		p.labelled("error", styleError, it.plain.Error())
+		p.labelled(p.opts.Language.Phrase("error"), styleError, p.opts.Language.Phrase(it.plain.Error()))
 		return
 	}
-	d := it.diag
+	d, lang := it.diag, p.opts.Language
+	summary, hint := lang.Say(d)
 	style := styleError
 	if d.Severity == Warning {
 		style = styleWarning
 	}
-	p.labelled(fmt.Sprintf("%s[%s]", d.Severity, d.Code), style, d.Summary)
+	p.labelled(fmt.Sprintf("%s[%s]", lang.Phrase(d.Severity.String()), d.Code), style, summary)
 	if !d.Pos.IsZero() {
 		fmt.Fprintf(&p.out, "  %s %s\n", p.paint(styleGutter, "-->"), visible(d.Pos.String()))
 	}
 	p.excerpt(d.Pos, style)
 	if it.context != "" {
-		p.labelled("while", styleGutter, it.context)
+		p.labelled(lang.Phrase("while"), styleGutter, lang.Phrase(it.context))
 	}
 	p.cause(d.Cause)
-	if d.Hint != "" {
-		p.labelled("hint", styleHint, d.Hint)
+	if hint != "" {
+		p.labelled(lang.Phrase("hint"), styleHint, hint)
 	}
 }
 
@@ -137,15 +139,17 @@ func (p *printer) cause(err error) {
 	if err == nil {
 		return
 	}
+	lang := p.opts.Language
 	for _, it := range flatten(err, "") {
 		if it.diag == nil {
-			p.labelled("cause", styleGutter, it.plain.Error())
+			p.labelled(lang.Phrase("cause"), styleGutter, lang.Phrase(it.plain.Error()))
 			continue
 		}
-		p.labelled(fmt.Sprintf("cause[%s]", it.diag.Code), styleGutter, it.diag.Summary)
+		summary, hint := lang.Say(it.diag)
+		p.labelled(fmt.Sprintf("%s[%s]", lang.Phrase("cause"), it.diag.Code), styleGutter, summary)
 		p.cause(it.diag.Cause)
-		if it.diag.Hint != "" {
-			p.labelled("hint", styleHint, it.diag.Hint)
+		if hint != "" {
+			p.labelled(lang.Phrase("hint"), styleHint, hint)
 		}
 	}
 }
@@ -181,45 +185,17 @@ func (p *printer) total(items []item) {
 	}
 	var parts []string
 	for _, n := range []struct {
-		count int
-		word  string
-	}{{failed, "error"}, {warned, "warning"}} {
+		count     int
+		one, more string
+	}{{failed, "error", "errors"}, {warned, "warning", "warnings"}} {
 		switch {
 		case n.count == 1:
-			parts = append(parts, "1 "+n.word)
+			parts = append(parts, "1 "+p.opts.Language.Phrase(n.one))
 		case n.count > 1:
-			parts = append(parts, strconv.Itoa(n.count)+" "+n.word+"s")
+			parts = append(parts, strconv.Itoa(n.count)+" "+p.opts.Language.Phrase(n.more))
 		}
 	}
 	p.out.WriteString("\n" + strings.Join(parts, ", ") + "\n")
-}
-
-// Explain writes the long text about a code, as `kvmlab explain KL041` does.
-func Explain(w io.Writer, entry Entry, opts RenderOptions) error {
-	if entry.Code == "" {
-		return errors.New("explain: no code")
-	}
-	p := &printer{opts: opts}
-	style := styleError
-	if entry.Severity == Warning {
-		style = styleWarning
-	}
-	p.out.WriteString(p.paint(style, string(entry.Code)) + " (" + entry.Severity.String() + ")\n\n")
-	for paragraph := range strings.SplitSeq(entry.Explanation, "\n\n") {
-		for _, line := range wrap(strings.Join(strings.Fields(paragraph), " "), proseWidth(opts.Width), 0, 0) {
-			p.out.WriteString(line + "\n")
-		}
-	}
-	_, err := w.Write(p.out.Bytes())
-	return err
-}
-
-// proseWidth keeps prose to a width that is easy to read.
-func proseWidth(width int) int {
-	if width <= 0 || width > 80 {
-		return 80
-	}
-	return width
 }
 
 // visible replaces control and other unprintable characters; a tab or line

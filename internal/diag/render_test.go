@@ -129,15 +129,6 @@ func TestRenderAtEveryColumn(t *testing.T) {
 	}
 }
 
-func TestExplain(t *testing.T) {
-	entry, _ := diag.Lookup(diag.OutsideSubnet)
-	var out strings.Builder
-	if err := diag.Explain(&out, entry, diag.RenderOptions{Width: 100}); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "explain", out.String())
-}
-
 func TestExitCode(t *testing.T) {
 	usage := reversed()
 	host := diag.New(diag.NoImage, diag.Args{"image": "micro"})
