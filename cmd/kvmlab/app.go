@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/cliui"
@@ -16,6 +17,7 @@ type app struct {
 	*cliui.Streams
 
 	msgs  *cliui.Messages
+	lang  func() *diag.Language // what diagnostics are said in; see language
 	env   func(string) string
 	dirs  state.Dirs
 	now   func() time.Time
@@ -42,15 +44,23 @@ func newApp(streams *cliui.Streams, env func(string) string, args []string) (*ap
 	}
 	level := new(slog.LevelVar)
 	level.Set(slog.LevelWarn)
+	log := slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level}))
 	return &app{
 		Streams: streams,
 		msgs:    msgs,
-		env:     env,
-		dirs:    state.DirsFromEnv(env),
-		now:     time.Now,
-		level:   level,
-		log:     slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level})),
-		global:  globalFlags{output: outputText},
+		lang: sync.OnceValue(func() *diag.Language {
+			lang, err := diag.LoadLanguage(msgs.Lang())
+			if err != nil {
+				log.Error("errors are said in English", "error", err)
+			}
+			return lang
+		}),
+		env:    env,
+		dirs:   state.DirsFromEnv(env),
+		now:    time.Now,
+		level:  level,
+		log:    log,
+		global: globalFlags{output: outputText},
 	}, nil
 }
 
@@ -72,14 +82,11 @@ func langArgument(args []string) string {
 // T says a message of the catalogues in the user's language: T("down.done", "lab", name).
 func (a *app) T(id string, pairs ...any) string { return a.msgs.T(id, pairs...) }
 
-// language is what diagnostics are said in. It is read when it is needed only: it is as large as a book of errors is.
-func (a *app) language() *diag.Language {
-	lang, err := diag.LoadLanguage(a.msgs.Lang())
-	if err != nil {
-		a.log.Error("errors are said in English", "error", err)
-	}
-	return lang
-}
+// language is what diagnostics are said in. It is read when it is needed only: most runs say none.
+func (a *app) language() *diag.Language { return a.lang() }
+
+// Phrase says an English phrase of the packages below, such as the reason of a malformed packet.
+func (a *app) Phrase(english string) string { return a.lang().Phrase(english) }
 
 // say prints a message on Err as a line of its own.
 func (a *app) say(id string, pairs ...any) {

@@ -135,38 +135,53 @@ func phraseArgs() []string {
 	}
 }
 
-// argument translates an argument that holds words of kvmlab's own. A key of one word is one of the lab file.
+// argument translates an argument that holds words of kvmlab's own. In key and allowed a single word is a key or a
+// value of the lab file.
 func (l *Language) argument(name string, value any) any {
 	if !slices.Contains(phraseArgs(), name) {
 		return value
 	}
+	say := func(text string) string {
+		if (name == "key" || name == "allowed") && !strings.Contains(text, " ") {
+			return text
+		}
+		return l.Phrase(text)
+	}
 	switch v := value.(type) {
 	case string:
-		if name == "key" && !strings.Contains(v, " ") {
-			return v
-		}
-		return l.Phrase(v)
+		return say(v)
 	case []string:
 		said := make([]string, len(v))
-		for i, s := range v {
-			said[i] = l.Phrase(s)
+		for i, text := range v {
+			said[i] = say(text)
 		}
 		return said
 	}
 	return value
 }
 
-// Phrase translates an English phrase: one of the catalogue, word for word or by a pattern, or several with a colon or
-// a line break between them, as errors are joined. Others stay English: they are another program's words, or a name.
+// Phrase translates an English phrase: one of the catalogue, word for word or by a pattern, or several with a colon, a
+// semicolon or a line break between them, as errors are joined. Others stay English: they are another program's words, or a name.
 func (l *Language) Phrase(english string) string {
 	said, _ := l.translate(english)
 	return said
 }
 
-// Knows reports whether the catalogue has a phrase.
-func (l *Language) Knows(english string) bool {
-	_, known := l.translate(english)
-	return known
+// Unsaid lists the arguments of d that would be said in English though they are sentences of kvmlab's own. Tests of the
+// packages that make them want it empty.
+func (l *Language) Unsaid(d *Diagnostic) []string {
+	var unsaid []string
+	for name, value := range d.Args {
+		text, ok := value.(string)
+		if !ok || !strings.Contains(text, " ") || !slices.Contains(phraseArgs(), name) {
+			continue
+		}
+		if _, known := l.translate(text); !known {
+			unsaid = append(unsaid, fmt.Sprintf("%s %s: %s", d.Code, name, text))
+		}
+	}
+	slices.Sort(unsaid)
+	return unsaid
 }
 
 func (l *Language) translate(english string) (said string, known bool) {
@@ -188,8 +203,10 @@ func (l *Language) translate(english string) (said string, known bool) {
 			return said, true
 		}
 	}
-	if first, rest, ok := strings.Cut(english, ": "); ok {
-		return l.join(first, ": ", rest)
+	for _, between := range []string{"; ", ": "} {
+		if first, rest, ok := strings.Cut(english, between); ok {
+			return l.join(first, between, rest)
+		}
 	}
 	return english, false
 }

@@ -132,12 +132,12 @@ func TestPhrasesAgree(t *testing.T) {
 func TestPhrase(t *testing.T) {
 	es := language(t, "es")
 	tests := map[string]struct{ english, want string }{
-		"a word":                    {"warning", "aviso"},
-		"another program's":         {"qemu exploded", "qemu exploded"},
-		"a place":                   {"it has 70 characters, and a hostname can have 63", "tiene 70 caracteres, y un nombre de equipo puede tener 63"},
-		"a phrase in a place":       {"a key of the lab", "una clave del laboratorio"},
-		"joined by a colon":         {"pc1: it is empty", "pc1: está vacío"},
-		"joined by a line break":    {"it is empty\nit is empty", "está vacío\nestá vacío"},
+		"a word":                 {"warning", "aviso"},
+		"another program's":      {"qemu exploded", "qemu exploded"},
+		"a place":                {"it has 70 characters, and a hostname can have 63", "tiene 70 caracteres, y un nombre de equipo puede tener 63"},
+		"a phrase in a place":    {"a key of the lab", "una clave del laboratorio"},
+		"joined by a colon":      {"pc1: it is empty", "pc1: está vacío"},
+		"joined by a line break": {"it is empty\nit is empty", "está vacío\nestá vacío"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -127,27 +127,31 @@ func (p *printer) item(it item) {
 	if it.context != "" {
 		p.labelled(lang.Phrase("while"), styleGutter, lang.Phrase(it.context))
 	}
-	p.cause(d.Cause)
+	p.cause(d)
 	if hint != "" {
 		p.labelled(lang.Phrase("hint"), styleHint, hint)
 	}
 }
 
-// cause writes what lies under a diagnostic. Diagnostics there keep their code
-// and their hint, which may be the one that helps.
-func (p *printer) cause(err error) {
-	if err == nil {
+// cause writes what lies under a diagnostic, unless its summary has said so
+// already. Diagnostics there keep their code and their hint, which may be the
+// one that helps.
+func (p *printer) cause(d *Diagnostic) {
+	if d.Cause == nil {
 		return
 	}
 	lang := p.opts.Language
-	for _, it := range flatten(err, "") {
+	for _, it := range flatten(d.Cause, "") {
 		if it.diag == nil {
+			if strings.HasSuffix(d.Summary, it.plain.Error()) {
+				continue
+			}
 			p.labelled(lang.Phrase("cause"), styleGutter, lang.Phrase(it.plain.Error()))
 			continue
 		}
 		summary, hint := lang.Say(it.diag)
 		p.labelled(fmt.Sprintf("%s[%s]", lang.Phrase("cause"), it.diag.Code), styleGutter, summary)
-		p.cause(it.diag.Cause)
+		p.cause(it.diag)
 		if hint != "" {
 			p.labelled(lang.Phrase("hint"), styleHint, hint)
 		}

@@ -199,3 +199,16 @@ func TestDiagnosticJSON(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestCauseThatIsTheReason: a cause that the summary ends with is not said twice.
+func TestCauseThatIsTheReason(t *testing.T) {
+	reason := errors.New("nested too deep")
+	d := diag.New(diag.BadFilter, diag.Args{"filter": "x", "reason": reason.Error()}).Wrap(reason)
+	var out strings.Builder
+	if err := diag.Render(&out, d, diag.RenderOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "nested too deep"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, out.String())
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kvmlab/kvmlab/internal/cliui"
+	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/watch"
 	"github.com/kvmlab/kvmlab/netsetup/capture"
 )
@@ -41,13 +42,23 @@ func records(tb testing.TB) ([]*watch.Record, *watch.Follower) {
 	}
 }
 
-func speaker(tb testing.TB, lang string) *cliui.Messages {
+// languages says messages and phrases, as the program does.
+type languages struct {
+	*cliui.Messages
+	*diag.Language
+}
+
+func speaker(tb testing.TB, lang string) languages {
 	tb.Helper()
 	messages, err := cliui.LoadMessages(lang)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return messages
+	phrases, err := diag.LoadLanguage(lang)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return languages{messages, phrases}
 }
 
 // golden compares with a file of testdata.

@@ -191,7 +191,7 @@ func (l *Ladder) details() []string {
 	if r == nil {
 		return nil
 	}
-	words := []string{fmt.Sprintf("#%d", r.Number), r.Note}
+	words := []string{fmt.Sprintf("#%d", r.Number), r.briefly(l.say)}
 	if r.Ethernet != nil {
 		arrow := l.glyph("→", "->")
 		words = append(words, fmt.Sprintf("L2 %s %s %s", r.Ethernet.Source, arrow, r.Ethernet.Destination))
@@ -208,23 +208,18 @@ func (l *Ladder) details() []string {
 			"giaddr "+d.GIAddr.String(), "chaddr "+d.CHAddr.String())
 		for _, code := range detailOptions {
 			if option := d.Option(code); option != nil {
-				words = append(words, fmt.Sprintf("%d %s=%s", code, shortNames[code], option.Describe()))
+				words = append(words, fmt.Sprintf("%d %s=%s", code, l.say.T(fmt.Sprintf("watch.short.%d", code)), option.Describe()))
 			}
 		}
 	}
 	if r.Malformed != "" {
-		words = append([]string{l.say.T("watch.say.malformed", "reason", r.Malformed)}, words...)
+		words = append([]string{l.say.T("watch.say.malformed", "reason", l.say.Phrase(r.Malformed))}, words...)
 	}
 	return fill(words, l.width)
 }
 
 // detailOptions are the options that the class looks at, in the order in which they are taught.
 var detailOptions = []int{53, 50, 51, 54, 55, 61, 12, 1, 3, 6, 58, 59}
-
-var shortNames = map[int]string{
-	53: "type", 50: "requested", 51: "lease", 54: "server", 55: "wants", 61: "client-id", 12: "name", 1: "mask",
-	3: "router", 6: "dns", 58: "T1", 59: "T2",
-}
 
 // fill puts words into lines of at most width cells, two spaces between them.
 func fill(words []string, width int) []string {

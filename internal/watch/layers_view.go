@@ -62,7 +62,7 @@ func nextLayer(fields []capture.Field, chosen int) int {
 func (l *Ladder) layersView() []string {
 	r := l.current()
 	fields := r.Fields()
-	title := fmt.Sprintf("%s  #%d  %s", l.paint.Bold(l.title), r.Number, r.Note)
+	title := fmt.Sprintf("%s  #%d  %s", l.paint.Bold(l.title), r.Number, r.briefly(l.say))
 	body := l.height - 2
 	var lines []string
 	if l.width >= dumpWidth*2 {
@@ -107,9 +107,9 @@ func (l *Ladder) fieldLines(fields []capture.Field, height int) []string {
 		if i == 0 || field.Layer != fields[i-1].Layer {
 			lines = append(lines, l.paint.Bold(l.say.T(layerTitles[field.Layer])))
 		}
-		name := field.Name
+		name := l.say.Phrase(field.Name)
 		if field.Code > 0 {
-			name = fmt.Sprintf("%d %s", field.Code, field.Name)
+			name = fmt.Sprintf("%d %s", field.Code, field.Name) // an option by its name in the RFC
 		}
 		line := fmt.Sprintf("   %-32s %s", ansi.Truncate(name, 32, ""), field.Text)
 		if i == l.field {
@@ -119,7 +119,7 @@ func (l *Ladder) fieldLines(fields []capture.Field, height int) []string {
 		lines = append(lines, line)
 	}
 	if malformed := l.current().Malformed; malformed != "" {
-		lines = append(lines, l.paint.Bad(l.say.T("watch.say.malformed", "reason", malformed)))
+		lines = append(lines, l.paint.Bad(l.say.T("watch.say.malformed", "reason", l.say.Phrase(malformed))))
 	}
 	first := min(max(chosen-height/2, 0), max(len(lines)-height, 0))
 	return lines[first:min(first+height, len(lines))]
@@ -207,7 +207,7 @@ func (l *Ladder) explanation() string {
 		fields := r.Fields()
 		if l.field < len(fields) {
 			field := fields[l.field]
-			title := field.Name + ": " + field.Text
+			title := l.say.Phrase(field.Name) + ": " + field.Text
 			if topic, ok := TopicOf(field); ok {
 				return title + "\n" + l.say.T(topic.Message)
 			}

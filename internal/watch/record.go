@@ -80,7 +80,7 @@ func (r *Record) WriteJSON(w io.Writer) error {
 func (r *Record) note() string {
 	switch {
 	case r.DHCP != nil:
-		return r.dhcpNote()
+		return r.dhcpNote("from", "to")
 	case r.ARP != nil:
 		return arpNote(r.ARP)
 	case r.ICMP != nil:
@@ -100,8 +100,8 @@ func (r *Record) note() string {
 
 const protoTCP = 6
 
-// dhcpNote is "2/4 OFFER 192.168.1.2 to pc1".
-func (r *Record) dhcpNote() string {
+// dhcpNote is "2/4 OFFER 192.168.1.2 to pc1", with the words for from and to.
+func (r *Record) dhcpNote(from, to string) string {
 	d := r.DHCP
 	var words []string
 	if r.Step != "" {
@@ -115,9 +115,9 @@ func (r *Record) dhcpNote() string {
 	if address := subject(d); address != "" {
 		words = append(words, address)
 	}
-	way := "from"
+	way := from
 	if d.Op == 2 {
-		way = "to"
+		way = to
 	}
 	return strings.Join(append(words, way, r.client), " ")
 }

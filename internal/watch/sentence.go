@@ -10,7 +10,10 @@ import (
 
 // Speaker says messages of the catalogues in the user's language.
 type Speaker interface {
+	// T says a message of the catalogues.
 	T(id string, pairs ...any) string
+	// Phrase says an English phrase: a note, a reason, the name of a field.
+	Phrase(english string) string
 }
 
 // typeSentences are the messages that say what each DHCP message does.
@@ -38,13 +41,21 @@ func (r *Record) Sentence(say Speaker, since time.Duration) string {
 	}
 	text += "."
 	if r.Malformed != "" {
-		text += " " + say.T("watch.say.malformed", "reason", r.Malformed)
+		text += " " + say.T("watch.say.malformed", "reason", say.Phrase(r.Malformed))
 	}
 	return text
 }
 
 // Delta writes a time difference with its unit: "+0.0012 s".
 func Delta(d time.Duration) string { return fmt.Sprintf("%+.4f s", d.Seconds()) }
+
+// briefly is the note in the reader's language.
+func (r *Record) briefly(say Speaker) string {
+	if r.DHCP != nil {
+		return r.dhcpNote(say.Phrase("from"), say.Phrase("to"))
+	}
+	return say.Phrase(r.Note)
+}
 
 // saying is the sentence's middle: who does what.
 func (r *Record) saying(say Speaker) string {
@@ -62,9 +73,9 @@ func (r *Record) saying(say Speaker) string {
 			return say.T(id, "station", source, "address", r.ARP.TargetIP, "own", r.ARP.SenderIP, "mac", r.ARP.SenderMAC)
 		}
 	case r.ICMP != nil:
-		return say.T("watch.say.icmp", "station", source, "message", r.ICMP.Name, "address", r.IP.Destination)
+		return say.T("watch.say.icmp", "station", source, "message", say.Phrase(r.ICMP.Name), "address", r.IP.Destination)
 	}
-	return say.T("watch.say.other", "station", source, "what", r.Note)
+	return say.T("watch.say.other", "station", source, "what", r.briefly(say))
 }
 
 func (r *Record) dhcpPairs(source string) []any {
