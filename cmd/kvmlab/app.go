@@ -44,14 +44,14 @@ func newApp(streams *cliui.Streams, env func(string) string, args []string) (*ap
 	}
 	level := new(slog.LevelVar)
 	level.Set(slog.LevelWarn)
-	log := slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level}))
+	logger := slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level}))
 	return &app{
 		Streams: streams,
 		msgs:    msgs,
 		lang: sync.OnceValue(func() *diag.Language {
 			lang, err := diag.LoadLanguage(msgs.Lang())
 			if err != nil {
-				log.Error("errors are said in English", "error", err)
+				logger.Error("errors are said in English", "error", err)
 			}
 			return lang
 		}),
@@ -59,7 +59,7 @@ func newApp(streams *cliui.Streams, env func(string) string, args []string) (*ap
 		dirs:   state.DirsFromEnv(env),
 		now:    time.Now,
 		level:  level,
-		log:    log,
+		log:    logger,
 		global: globalFlags{output: outputText},
 	}, nil
 }

@@ -29,11 +29,12 @@ type leaseWaiter struct {
 	files  state.Lab
 	client *supervisor.Client
 	limit  time.Duration
+	began  time.Time
 	after  uint64 // the newest event before this run
 
 	mu      sync.Mutex
 	started map[string]engine.Action // guests that this run has started, for the first time or again
-	watch   func(lab.Event)          // sees the events while waiting
+	watch   func(lab.Event)          // sees what becomes of the guests while waiting, from any goroutine
 }
 
 func newLeaseWaiter(ctx context.Context, a *app, name string, limit time.Duration) (*leaseWaiter, error) {
@@ -42,7 +43,8 @@ func newLeaseWaiter(ctx context.Context, a *app, name string, limit time.Duratio
 		return nil, err
 	}
 	w := &leaseWaiter{
-		app: a, files: files, client: supervisor.NewClient(files.SupervisorSocket()), limit: limit, started: map[string]engine.Action{},
+		app: a, files: files, client: supervisor.NewClient(files.SupervisorSocket()), limit: limit,
+		began: a.now(), started: map[string]engine.Action{},
 	}
 	if running, _, err := superviseProcess(a, files).Observe(ctx); err == nil && running {
 		// An old supervisor still knows the ACKs of before this run. One that does not answer has none to tell.
@@ -67,7 +69,7 @@ func (w *leaseWaiter) Change(ev engine.Event) {
 
 // Wait is the engine's Ready: it returns when all leases are there, or says which guest is missing which step.
 func (w *leaseWaiter) Wait(ctx context.Context, l *lab.Lab) error {
-	want, err := w.wanted(l)
+	want, err := w.wanted(ctx, l)
 	if err != nil {
 		return err
 	}
@@ -79,7 +81,9 @@ func (w *leaseWaiter) Wait(ctx context.Context, l *lab.Lab) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, w.limit)
 	defer cancel()
-	_, err = w.client.AwaitLeases(limited, w.after, want, w.watch)
+	end := w.followWire(ctx, l)
+	_, err = w.client.AwaitLeases(limited, w.after, want, w.guestEvent)
+	end()
 	var (
 		timeout *supervisor.LeaseTimeoutError
 		stopped *supervisor.GuestStoppedError
@@ -94,13 +98,37 @@ func (w *leaseWaiter) Wait(ctx context.Context, l *lab.Lab) error {
 	}
 }
 
-// wanted lists the cards that should get an address and do not hold one yet: those on a bridge with DHCP, of guests
-// started now or without a lease in the store.
-func (w *leaseWaiter) wanted(l *lab.Lab) ([]supervisor.Wanted, error) {
+// guestEvent shows what the supervisor says of guests themselves. What the DHCP server says is on the wire too.
+func (w *leaseWaiter) guestEvent(ev lab.Event) {
+	if w.watch != nil && ev.Kind != lab.EventDHCP {
+		w.watch(ev)
+	}
+}
+
+// handedOver names the bridges on which kvmlab's server is off: there a guest serves, or nobody yet, and nothing can be
+// promised.
+func (w *leaseWaiter) handedOver(ctx context.Context) []string {
+	st, err := w.client.Status(ctx)
+	if err != nil {
+		return nil // waiting for the leases will say what is wrong
+	}
+	var off []string
+	for _, bridge := range st.Bridges {
+		if bridge.Off {
+			off = append(off, bridge.Name)
+		}
+	}
+	return off
+}
+
+// wanted lists the cards that should get an address and do not hold one yet: those on a bridge that kvmlab serves, of
+// guests started now or without a lease in the store.
+func (w *leaseWaiter) wanted(ctx context.Context, l *lab.Lab) ([]supervisor.Wanted, error) {
 	leases, err := dhcp.ReadLeases(w.files.LeaseDir())
 	if err != nil {
 		return nil, err
 	}
+	off := w.handedOver(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var want []supervisor.Wanted
@@ -110,7 +138,7 @@ func (w *leaseWaiter) wanted(l *lab.Lab) ([]supervisor.Wanted, error) {
 				break // a full system asks on its first card; the others are the student's
 			}
 			bridge, ok := l.Bridge(nic.Bridge)
-			if !ok || bridge.DHCP == nil {
+			if !ok || bridge.DHCP == nil || slices.Contains(off, bridge.Name) {
 				continue
 			}
 			held := slices.ContainsFunc(leases, func(lease dhcp.Lease) bool {

@@ -35,9 +35,15 @@ type timings struct {
 	now   func() time.Time
 	began time.Time
 
-	mu   sync.Mutex
-	list []timing
-	last map[string]time.Time // by guest: its latest step
+	mu    sync.Mutex
+	list  []timing
+	steps []guestStep
+}
+
+// guestStep is a moment on a guest's way to its lease.
+type guestStep struct {
+	guest, what string // what is "" for the moment at which it was powered on
+	at          time.Time
 }
 
 // newTimings begins a trace, if one is wanted.
@@ -45,7 +51,7 @@ func newTimings(a *app, wanted bool) *timings {
 	if !wanted {
 		return nil
 	}
-	return &timings{now: a.now, began: a.now(), last: map[string]time.Time{}}
+	return &timings{now: a.now, began: a.now()}
 }
 
 func (t *timings) add(what string, from, to time.Time) {
@@ -75,11 +81,11 @@ func (t *timings) Change(ev engine.Event) {
 	}
 	t.add(what, ev.Time.Add(-ev.Duration), ev.Time)
 	if ev.Change.Address.Kind == engine.KindDomain {
-		t.last[ev.Change.Address.Name] = ev.Time
+		t.steps = append(t.steps, guestStep{guest: ev.Change.Address.Name, at: ev.Time})
 	}
 }
 
-// Event records a step of a guest on the way to its lease, as its supervisor saw it.
+// Event records a step of a guest on the way to its lease, as its supervisor or the wire saw it: in any order.
 func (t *timings) Event(ev lab.Event) {
 	_, isStep := dhcpSteps[ev.Message]
 	if t == nil || ev.Guest == "" || !isStep && ev.Message != lab.GuestIdentified {
@@ -87,12 +93,7 @@ func (t *timings) Event(ev lab.Event) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	from, known := t.last[ev.Guest]
-	if !known {
-		from = ev.Time
-	}
-	t.add(ev.Guest+" "+ev.Message, from, ev.Time)
-	t.last[ev.Guest] = ev.Time
+	t.steps = append(t.steps, guestStep{ev.Guest, ev.Message, ev.Time})
 }
 
 // sorted is the trace in the order in which things began; never nil when there is a trace.
@@ -103,6 +104,17 @@ func (t *timings) sorted() []timing {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	list := append([]timing{}, t.list...)
+	slices.SortStableFunc(t.steps, func(a, b guestStep) int { return a.at.Compare(b.at) })
+	last := map[string]time.Time{} // by guest
+	for _, step := range t.steps {
+		if from, known := last[step.guest]; step.what != "" {
+			if !known {
+				from = step.at
+			}
+			list = append(list, timing{What: step.guest + " " + step.what, At: from.Sub(t.began), Took: step.at.Sub(from)})
+		}
+		last[step.guest] = step.at
+	}
 	slices.SortStableFunc(list, func(a, b timing) int { return cmp.Compare(a.At, b.At) })
 	return list
 }

@@ -33,8 +33,8 @@ func TestTimings(t *testing.T) {
 	change(engine.Done, engine.KindDomain, "pc1", 90, 40, nil)
 	change(engine.Failed, engine.KindTap, "tap2", 45, 10, errors.New("no"))
 	event("pc1", lab.GuestStarted, 91)
+	event("pc1", "DISCOVER", 1100) // from the wire, and so sometimes ahead
 	event("pc1", lab.GuestIdentified, 1090)
-	event("pc1", "DISCOVER", 1100)
 	event("", "ACK", 1101)
 	data, err := json.Marshal(trace.sorted())
 	want := `[{"what":"plan","at_ms":0,"took_ms":30},{"what":"tap.tap2 failed","at_ms":35,"took_ms":10},` +

@@ -10,7 +10,7 @@ import (
 )
 
 // upScreen shows `up` while it works: each guest's way through tap, boot, DISCOVER, OFFER, REQUEST and ACK. It gets
-// the engine's changes and the supervisor's events and turns both into progress.
+// the engine's changes, the packets on the wire and what the supervisor sees of guests, and turns them into progress.
 type upScreen struct {
 	app     *app
 	explain bool
@@ -104,7 +104,7 @@ var dhcpSteps = map[string]cliui.Step{
 	dhcp.Ack.String():      cliui.StepAck,
 }
 
-// Event shows what the supervisor saw of a guest.
+// Event shows what the supervisor, or the wire, saw of a guest.
 func (s *upScreen) Event(ev lab.Event) {
 	s.trace.Event(ev)
 	if s.screen == nil || ev.Guest == "" {
