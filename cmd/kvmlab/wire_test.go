@@ -216,7 +216,7 @@ func (w *wire) client(limit time.Duration, name string, args ...string) error {
 	return nil
 }
 
-// dhcpClients are the clients of the corpus; each gets a lease, the first two give it back.
+// dhcpClients are the clients of the corpus; each gets a lease, all but dhcpcd give it back.
 var dhcpClients = map[string]func(w *wire) error{
 	"udhcpc": func(w *wire) error {
 		return w.client(20*time.Second, "udhcpc", "-f", "-q", "-n", "-R", "-i", "c0", "-s", "/bin/true", "-x", "hostname:pc1",
@@ -241,17 +241,49 @@ mkdir -p /var/lib/dhcpcd
 mount -t tmpfs tmpfs /var/lib/dhcpcd
 exec dhcpcd -4 -1 -B -t 20 -h pc3 -c /bin/true c0`)
 	},
+	"networkd": useNetworkd,
+}
+
+// networkdProgram is systemd's client. It needs neither systemd nor D-Bus: with /sys read-only it does not wait for udev.
+const networkdProgram = "/lib/systemd/systemd-networkd"
+
+// useNetworkd runs it until it has its lease, and ends it, upon which it gives the lease back.
+func useNetworkd(w *wire) error {
+	network := w.file("c0.network", `
+[Match]
+Name=c0
+[Network]
+DHCP=ipv4
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+[DHCPv4]
+Hostname=pc4
+UseHostname=no
+`)
+	return w.client(40*time.Second, "unshare", "--mount", "sh", "-ec", `
+mount -o remount,ro,bind /sys
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/network /run/systemd/netif/links /run/systemd/netif/leases
+chown -R systemd-network: /run/systemd/netif
+cp "$0" /run/systemd/network/
+`+networkdProgram+` &
+until ip -4 addr show dev c0 | grep -q 192.168.1; do
+	kill -0 $!
+	sleep 0.1
+done
+kill $!
+wait $!`, network)
 }
 
 // makeCorpus captures every client with one server.
 func (w *wire) makeCorpus(server string) string {
 	w.Helper()
-	nstest.RequireCommand(w, "udhcpc", "dhclient", "dhcpcd", "unshare")
+	nstest.RequireCommand(w, "udhcpc", "dhclient", "dhcpcd", "unshare", networkdProgram)
 	file := filepath.Join(w.dir, server+".pcapng")
 	stop := dhcpServers[server](w)
 	w.awaitAnswer()
 	record := w.record(file)
-	for _, name := range []string{"udhcpc", "dhclient", "dhcpcd"} {
+	for _, name := range []string{"udhcpc", "dhclient", "dhcpcd", "networkd"} {
 		if err := dhcpClients[name](w); err != nil {
 			w.Errorf("%s with %s: %v", name, server, err)
 		}
