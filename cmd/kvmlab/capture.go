@@ -111,7 +111,7 @@ func captureLinks(l *lab.Lab) []capture.Link {
 
 // copy writes every wanted frame, each DHCP message with its comment.
 func (o *captureOptions) copy(w *labWire, out *captureOutput, selection watch.Selection) error {
-	follower := watch.NewFollower(w.names)
+	follower, frames := watch.NewFollower(w.names), new(capture.Reassembler)
 	for {
 		frame, err := w.Next()
 		if errors.Is(err, io.EOF) {
@@ -120,7 +120,7 @@ func (o *captureOptions) copy(w *labWire, out *captureOutput, selection watch.Se
 		if err != nil {
 			return err
 		}
-		record := follower.Next(capture.Decode(frame))
+		record := follower.Next(frames.Decode(frame))
 		if !selection.Wants(record) {
 			continue
 		}

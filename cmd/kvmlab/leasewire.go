@@ -25,12 +25,13 @@ func (w *leaseWaiter) followWire(ctx context.Context, l *lab.Lab) (end func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		frames := new(capture.Reassembler)
 		for {
 			frame, err := stream.Next()
 			if err != nil {
 				return
 			}
-			if ev, ok := wireEvent(l, capture.Decode(frame)); ok {
+			if ev, ok := wireEvent(l, frames.Decode(frame)); ok {
 				w.watch(ev)
 			}
 		}

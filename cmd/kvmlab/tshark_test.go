@@ -56,7 +56,7 @@ func compareWithTshark(t *testing.T, file string) {
 			t.Errorf("packet %d (-tshark +kvmlab):\n%s", i+1, d)
 		}
 	}
-	if messages < 16 {
+	if messages < 12 {
 		t.Errorf("only %d DHCP messages in the corpus", messages)
 	}
 	t.Logf("%d packets, %d DHCP messages", len(lines), messages)
@@ -148,8 +148,7 @@ func (b tree) one(key string) string {
 
 func tsharkPackets(t *testing.T, file string) []tree {
 	t.Helper()
-	out := quietly(t, "tshark", "-r", file, "-T", "json", "-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE",
-		"-o", "ip.defragment:FALSE")
+	out := quietly(t, "tshark", "-r", file, "-T", "json", "-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE")
 	var packets []tree
 	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&packets); err != nil && err != io.EOF {
 		t.Fatal(err)
@@ -324,6 +323,12 @@ func theirFields(t *testing.T, layers tree) map[string]string {
 				if value == "" {
 					value = "unknown"
 				}
+			case name[0] == "fragment_offset": // tshark 4 shows the field itself, which counts eight octets as one
+				units, err := strconv.Atoi(value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				value = strconv.Itoa(8 * units)
 			case value == "" && (name[0] == "sname" || name[0] == "file"):
 				continue
 			}

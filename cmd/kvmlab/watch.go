@@ -94,13 +94,14 @@ func parseFilters(values []string) (watch.Selection, error) {
 // show hands the packets to whoever wants to see them: a program, a student who predicts, the ladder, or a reader of
 // sentences.
 func (o *watchOptions) show(ctx context.Context, title string, source frameSource, follower *watch.Follower, selection watch.Selection) error {
+	frames := new(capture.Reassembler)
 	next := func() (*watch.Record, error) {
 		for {
 			frame, err := source.Next()
 			if err != nil {
 				return nil, err
 			}
-			if record := follower.Next(capture.Decode(frame)); selection.Wants(record) {
+			if record := follower.Next(frames.Decode(frame)); selection.Wants(record) {
 				return record, nil
 			}
 		}

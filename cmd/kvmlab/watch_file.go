@@ -40,12 +40,13 @@ func learnNames(path string, names *watch.Names) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
+	frames := new(capture.Reassembler)
 	for {
 		frame, err := source.Next()
 		if err != nil {
 			return nil //nolint:nilerr // the second reading tells it
 		}
-		names.Learn(capture.Decode(frame))
+		names.Learn(frames.Decode(frame))
 	}
 }
 

@@ -85,6 +85,8 @@ func (r *Record) note() string {
 		return arpNote(r.ARP)
 	case r.ICMP != nil:
 		return "ICMP " + r.ICMP.Name
+	case r.IP != nil && r.IP.Fragment() && r.IP.Fragments == 0:
+		return r.fragmentNote()
 	case r.IP != nil && r.UDP != nil:
 		return fmt.Sprintf("UDP from port %d to %d", r.UDP.SourcePort, r.UDP.DestinationPort)
 	case r.IP != nil && r.IP.Protocol == protoTCP:
@@ -98,7 +100,20 @@ func (r *Record) note() string {
 	}
 }
 
-const protoTCP = 6
+const (
+	protoTCP = 6
+	protoUDP = 17
+)
+
+// fragmentNote is what a part of a packet is. What the whole is, its last part says.
+func (r *Record) fragmentNote() string {
+	kind := map[uint8]string{1: "ICMP", protoTCP: "TCP", protoUDP: "UDP"}[r.IP.Protocol]
+	if kind == "" {
+		kind = fmt.Sprint(r.IP.Protocol)
+	}
+	last := r.IP.FragOffset + r.IP.TotalLen - r.IP.HeaderLen - 1
+	return fmt.Sprintf("IP fragment of %s: octets %d to %d of packet 0x%04x", kind, r.IP.FragOffset, last, r.IP.ID)
+}
 
 // dhcpNote is "2/4 OFFER 192.168.1.2 to pc1", with the words for from and to.
 func (r *Record) dhcpNote(from, to string) string {

@@ -114,6 +114,7 @@ func conceptTopics() []Topic {
 		{"arp probe", "topic.arp-probe", []string{"probe"}, nil},
 		{"arp announcement", "topic.arp-announcement", []string{"announcement", "gratuitous arp"}, nil},
 		{"icmp", "topic.icmp", []string{"ping", "echo"}, []string{"icmp.type", "icmp.code", "icmp.id", "icmp.seq"}},
+		{"fragment", "topic.fragment", []string{"fragmentation", "fragment offset"}, []string{"ip.fragment_offset"}},
 		{"relay", "topic.relay", nil, nil},
 		{"bridge", "topic.bridge", nil, nil},
 		{"tap", "topic.tap", nil, nil},

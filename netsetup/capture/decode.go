@@ -26,12 +26,17 @@ type decoder struct {
 	b   []byte
 	cut bool // the capture kept only part of the frame
 	why []string
+
+	fragments int // b holds the payload of so many fragments, behind the headers of one; 0: b is a frame
 }
 
-// Decode decodes a frame. It keeps f.Data: the caller must not change it.
-func Decode(f Frame) *Packet {
+// Decode decodes a frame. It keeps f.Data: the caller must not change it. Of a fragment of an IPv4 packet it decodes
+// the network layer only; see [Reassembler].
+func Decode(f Frame) *Packet { return newDecoder(f).decode(f.Unsummed) }
+
+func newDecoder(f Frame) *decoder {
 	length := max(f.Length, len(f.Data))
-	d := &decoder{
+	return &decoder{
 		p: &Packet{
 			Time: f.Time, Interface: f.Interface, Length: length, Captured: len(f.Data), Comment: f.Comment, data: f.Data,
 			layout: layout{arp: -1, ip: -1, icmp: -1, udp: -1, dhcp: -1},
@@ -39,7 +44,10 @@ func Decode(f Frame) *Packet {
 		b:   f.Data,
 		cut: len(f.Data) < length,
 	}
-	d.ethernet(f.Unsummed)
+}
+
+func (d *decoder) decode(unsummed bool) *Packet {
+	d.ethernet(unsummed)
 	d.p.Malformed = strings.Join(d.why, "; ")
 	return d.p
 }

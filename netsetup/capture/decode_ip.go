@@ -42,22 +42,24 @@ func (d *decoder) ipv4(at int, unsummed bool) {
 		d.short("IPv4 header", headerLen, len(b))
 		return
 	}
-	ip.ChecksumOK = new(checksum(0, b[:headerLen]) == 0)
+	ip.ChecksumOK, ip.Fragments = new(checksum(0, b[:headerLen]) == 0), d.fragments
 	whole := len(b) >= total
-	if !whole {
+	switch {
+	case d.fragments > 0: // the length in the header is one fragment's
+	case !whole:
 		d.short("IPv4 packet", total, len(b))
-	} else {
+	default:
 		b = b[:total] // Ethernet pads short frames
 	}
 	d.p.layout.ipEnd = at + len(b)
-	if ip.FragOffset > 0 {
-		return // the transport header is in another frame
+	if ip.Fragment() && d.fragments == 0 {
+		return // what is above is in several frames
 	}
 	switch ip.Protocol {
 	case protoUDP:
-		d.udp(at+headerLen, at+len(b), whole && !ip.MoreFrags, unsummed)
+		d.udp(at+headerLen, at+len(b), whole, unsummed)
 	case protoICMP:
-		d.icmp(at+headerLen, at+len(b), whole && !ip.MoreFrags)
+		d.icmp(at+headerLen, at+len(b), whole)
 	}
 }
 
@@ -92,7 +94,7 @@ func (d *decoder) udp(at, end int, whole, unsummed bool) {
 		u.ChecksumOK = new(u.Checksum == ChecksumGood)
 	}
 	if isDHCPPort(u.SourcePort) || isDHCPPort(u.DestinationPort) {
-		d.dhcp(at+udpSize, at+len(b), d.p.IP.MoreFrags)
+		d.dhcp(at+udpSize, at+len(b))
 	}
 }
 

@@ -32,12 +32,11 @@ type optionSpan struct {
 	value      int // where the value begins
 }
 
-// dhcp decodes the UDP payload d.b[at:end]. more tells that further fragments follow, so that a message which ends early
-// is no mistake of its sender.
-func (d *decoder) dhcp(at, end int, more bool) {
+// dhcp decodes the UDP payload d.b[at:end].
+func (d *decoder) dhcp(at, end int) {
 	b := d.b[at:end]
 	if len(b) < dhcpHeader {
-		if !d.cut && !more {
+		if !d.cut {
 			d.bad("a DHCP message of %d octets; its fixed part alone has %d (RFC 2131 section 2)", len(b), dhcpHeader)
 		}
 		return

@@ -94,6 +94,10 @@ func (f *fieldList) ipv4() {
 	}
 	f.add(LayerNetwork, "ip.total_length", "total length", at+2, 2, ip.TotalLen)
 	f.add(LayerNetwork, "ip.id", "identification", at+4, 2, fmt.Sprintf("0x%04x", ip.ID))
+	if ip.Fragment() {
+		more := map[bool]int{true: 1}[ip.MoreFrags]
+		f.add(LayerNetwork, "ip.fragment_offset", "fragment offset", at+6, 2, fmt.Sprintf("%d, MF=%d", ip.FragOffset, more))
+	}
 	f.add(LayerNetwork, "ip.ttl", "TTL", at+8, 1, ip.TTL)
 	protocol := map[uint8]string{protoICMP: "1 (ICMP)", 6: "6 (TCP)", protoUDP: "17 (UDP)"}[ip.Protocol]
 	if protocol == "" {

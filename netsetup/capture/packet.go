@@ -121,8 +121,13 @@ type IPv4 struct {
 	DontFrag    bool       `json:"dont_fragment"`
 	MoreFrags   bool       `json:"more_fragments"`
 	FragOffset  int        `json:"fragment_offset"` // in octets
-	ChecksumOK  *bool      `json:"checksum_ok,omitempty"`
+	// Fragments is how many fragments the layers above were put together from, in the packet that completed them.
+	Fragments  int   `json:"fragments,omitempty"`
+	ChecksumOK *bool `json:"checksum_ok,omitempty"`
 }
+
+// Fragment reports whether the frame has only a part of the IPv4 packet (RFC 791 section 2.3).
+func (ip *IPv4) Fragment() bool { return ip.MoreFrags || ip.FragOffset > 0 }
 
 // UDP is the transport layer (RFC 768).
 type UDP struct {
