@@ -70,7 +70,8 @@ type Domain struct {
 	MemoryKiB uint64 `json:"memory_kib"`
 	// CPUs is the number of virtual CPUs; 0 means 1.
 	CPUs int `json:"cpus"`
-	// Kernel and Initrd are absolute paths that QEMU's user can reach; Cmdline is the kernel's.
+	// Kernel and Initrd are absolute paths that QEMU's user can reach; Cmdline is the kernel's. Without
+	// a kernel the guest boots from its disk by a BIOS, which MachineQ35 has.
 	Kernel  string `json:"kernel"`
 	Initrd  string `json:"initrd"`
 	Cmdline string `json:"cmdline"`
@@ -82,6 +83,9 @@ type Domain struct {
 	NICs []NIC `json:"nics"`
 	// Disk is the guest's disk, vda; nil for a guest that lives in memory.
 	Disk *Disk `json:"disk,omitempty"`
+	// Seed is a small volume that tells the guest who it is, vdb, which it only reads; empty for none.
+	// libvirt makes it QEMU's user's while the guest runs.
+	Seed string `json:"seed,omitempty"`
 	// ConsoleLog is the file that keeps what the guest writes on its serial console. Its directory
 	// must exist. libvirt's log daemon writes it (mode 0600, root) and rotates it at 2 MiB.
 	ConsoleLog string `json:"console_log,omitempty"`
@@ -142,8 +146,8 @@ func (d Domain) validate() error {
 		missing = "acceleration"
 	case d.MemoryKiB == 0:
 		missing = "memory"
-	case d.Kernel == "":
-		missing = "kernel"
+	case d.Kernel == "" && (d.Disk == nil || d.Machine != MachineQ35):
+		missing = "kernel, and no disk to boot from"
 	}
 	if missing != "" {
 		return fmt.Errorf("domain %q: %w: no %s", d.Name, ErrIncomplete, missing)

@@ -50,9 +50,14 @@ type xmlMemory struct {
 
 type xmlOS struct {
 	Type    xmlOSType `xml:"type"`
-	Kernel  string    `xml:"kernel"`
+	Kernel  string    `xml:"kernel,omitempty"`
 	Initrd  string    `xml:"initrd,omitempty"`
 	Cmdline string    `xml:"cmdline,omitempty"`
+	Boot    *xmlBoot  `xml:"boot"`
+}
+
+type xmlBoot struct {
+	Dev string `xml:"dev,attr"`
 }
 
 type xmlOSType struct {
@@ -82,49 +87,6 @@ type xmlDevices struct {
 	Console     xmlSerial       `xml:"console"`
 	Channels    []xmlChannel    `xml:"channel"`
 	Balloon     xmlModel        `xml:"memballoon"`
-}
-
-type xmlDisk struct {
-	Type    string       `xml:"type,attr"`
-	Device  string       `xml:"device,attr"`
-	Driver  xmlDriver    `xml:"driver"`
-	Source  xmlSource    `xml:"source"`
-	Backing *xmlBacking  `xml:"backingStore"`
-	Target  xmlDiskPlace `xml:"target"`
-	Address *xmlAddress  `xml:"address"`
-}
-
-type xmlDriver struct {
-	Name    string `xml:"name,attr"`
-	Type    string `xml:"type,attr"`
-	Discard string `xml:"discard,attr"`
-}
-
-type xmlSource struct {
-	File  string    `xml:"file,attr"`
-	Label *xmlLabel `xml:"seclabel"`
-}
-
-type xmlLabel struct {
-	Model   string `xml:"model,attr"`
-	Relabel string `xml:"relabel,attr"`
-}
-
-// xmlBacking is a chain written out: what is left out, libvirt probes for.
-type xmlBacking struct {
-	Type   string     `xml:"type,attr,omitempty"`
-	Format *xmlType   `xml:"format"`
-	Source *xmlSource `xml:"source"`
-	End    *struct{}  `xml:"backingStore"`
-}
-
-type xmlType struct {
-	Type string `xml:"type,attr"`
-}
-
-type xmlDiskPlace struct {
-	Dev string `xml:"dev,attr"`
-	Bus string `xml:"bus,attr"`
 }
 
 type xmlController struct {
@@ -214,14 +176,9 @@ func (d Domain) XML() ([]byte, error) {
 		Metadata: xmlMetadata{xmlMark{
 			NS: MetadataURI, Lab: d.Owner.Lab, Guest: d.Owner.Guest, Spec: d.Digest(),
 		}},
-		Memory: xmlMemory{Unit: "KiB", KiB: d.MemoryKiB},
-		VCPU:   d.CPUs,
-		OS: xmlOS{
-			Type:    xmlOSType{Arch: "x86_64", Machine: d.Machine.String(), Type: "hvm"},
-			Kernel:  d.Kernel,
-			Initrd:  d.Initrd,
-			Cmdline: kernelArgs(d.Cmdline, d.Accel, d.TSCkHz),
-		},
+		Memory:     xmlMemory{Unit: "KiB", KiB: d.MemoryKiB},
+		VCPU:       d.CPUs,
+		OS:         d.os(),
 		CPU:        d.cpu(),
 		OnPoweroff: "destroy", OnReboot: "restart", OnCrash: "destroy",
 		Devices: d.devices(),
@@ -233,12 +190,28 @@ func (d Domain) XML() ([]byte, error) {
 	return append(out, '\n'), nil
 }
 
+// os is how the guest starts: with a kernel of ours, or from its disk.
+func (d Domain) os() xmlOS {
+	x := xmlOS{Type: xmlOSType{Arch: "x86_64", Machine: d.Machine.String(), Type: "hvm"}}
+	if d.Kernel == "" {
+		x.Boot = &xmlBoot{Dev: "hd"}
+		return x
+	}
+	x.Kernel, x.Initrd, x.Cmdline = d.Kernel, d.Initrd, kernelArgs(d.Cmdline, d.Accel, d.TSCkHz)
+	return x
+}
+
 // cpu is the host's own CPU under KVM. Under TCG it is QEMU's basic model,
 // named so that it does not change with libvirt's default: it boots a little
-// faster than "max", whose extra features are all emulated.
+// faster than "max", whose extra features are all emulated. A system that was
+// not made for it may need these: some distributions' programs run on
+// x86-64-v2 and later only.
 func (d Domain) cpu() *xmlCPU {
 	if d.Accel == AccelKVM {
 		return &xmlCPU{Mode: "host-passthrough", Check: "none"}
+	}
+	if d.Kernel == "" {
+		return &xmlCPU{Mode: "maximum", Check: "none"}
 	}
 	return &xmlCPU{
 		Mode: "custom", Match: "exact", Check: "none",
@@ -272,34 +245,11 @@ func (d Domain) devices() xmlDevices {
 	if d.GuestAgent {
 		devices.Channels = append(devices.Channels, port(AgentPort))
 	}
-	if d.Disk != nil {
-		devices.Disks = []xmlDisk{d.disk()}
-	}
+	devices.Disks = d.disks()
 	for _, nic := range d.NICs {
 		devices.Interfaces = append(devices.Interfaces, d.nic(nic))
 	}
 	return devices
-}
-
-// disk is the guest's disk. What the guest deletes is given back to the host's
-// file system. The base must not become QEMU's user's: other guests use it.
-func (d Domain) disk() xmlDisk {
-	x := xmlDisk{
-		Type: "file", Device: "disk",
-		Driver:  xmlDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
-		Source:  xmlSource{File: d.Disk.Path},
-		Backing: &xmlBacking{},
-		Target:  xmlDiskPlace{Dev: "vda", Bus: "virtio"},
-		Address: d.address(),
-	}
-	if d.Disk.Base != "" {
-		x.Backing = &xmlBacking{
-			Type: "file", Format: &xmlType{"qcow2"},
-			Source: &xmlSource{File: d.Disk.Base, Label: &xmlLabel{Model: "dac", Relabel: "no"}},
-			End:    &struct{}{},
-		}
-	}
-	return x
 }
 
 // nic is a virtio card on a tap that somebody else made: managed='no' keeps

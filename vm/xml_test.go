@@ -48,7 +48,12 @@ func TestXML(t *testing.T) {
 	q35tcg.Emulator = "/opt/qemu/bin/qemu-system-x86_64"
 	disk := server()
 	disk.Disk = &vm.Disk{Path: "/state/disks/server.qcow2", Base: "/images/debian/0123/disk.qcow2"}
-	for name, d := range map[string]vm.Domain{"microvm-tcg": server(), "microvm-disk": disk, "q35-kvm": plain(), "q35-tcg": q35tcg} {
+	bios := server()
+	bios.Machine, bios.Kernel, bios.Initrd, bios.Cmdline = vm.MachineQ35, "", "", ""
+	bios.Disk, bios.Seed = disk.Disk, "/state/disks/server.seed"
+	for name, d := range map[string]vm.Domain{
+		"microvm-tcg": server(), "microvm-disk": disk, "q35-kvm": plain(), "q35-tcg": q35tcg, "q35-bios": bios,
+	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := d.XML()
 			if err != nil {
@@ -80,6 +85,7 @@ func TestXMLIncomplete(t *testing.T) {
 		"acceleration": func(d *vm.Domain) { d.Accel = 7 },
 		"memory":       func(d *vm.Domain) { d.MemoryKiB = 0 },
 		"kernel":       func(d *vm.Domain) { d.Kernel = "" },
+		"BIOS":         func(d *vm.Domain) { d.Kernel, d.Disk = "", &vm.Disk{Path: "/disk"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := server()

@@ -118,7 +118,10 @@ func findImage(dirs state.Dirs, name string) (engine.Image, error) {
 
 // engineImage says an image in the engine's terms. Every image has an agent, or does not mind the port for one.
 func engineImage(img image.Image) engine.Image {
-	return engine.Image{Kernel: img.Kernel, Initrd: img.Initrd, Cmdline: img.Cmdline, GuestAgent: true, Disk: img.Disk}
+	return engine.Image{
+		Kernel: img.Kernel, Initrd: img.Initrd, Cmdline: img.Cmdline, GuestAgent: true,
+		Disk: img.Disk, DiskSize: img.DiskSize, Keys: img.Keys,
+	}
 }
 
 // tapOwner is who may open the lab's taps beside root: the user behind sudo, as with `ip tuntap add … user ana`.

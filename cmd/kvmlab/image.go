@@ -22,14 +22,16 @@ type imageInfo struct {
 	Name      string          `json:"name"`
 	Digest    string          `json:"digest"`
 	Directory string          `json:"directory"`
-	Kernel    string          `json:"kernel"`
-	Initrd    string          `json:"initrd"`
+	Kernel    string          `json:"kernel,omitempty"`
+	Initrd    string          `json:"initrd,omitempty"`
 	Disk      string          `json:"disk,omitempty"`
 	DiskSize  lab.Size        `json:"disk_size,omitempty"`
-	Cmdline   string          `json:"cmdline"`
+	Cmdline   string          `json:"cmdline,omitempty"`
 	MinMemory lab.Size        `json:"min_memory"`
 	Recipe    string          `json:"recipe,omitempty"`
-	Stale     bool            `json:"stale"` // another version of this program built it
+	Stale     bool            `json:"stale"`    // another version of this program built it
+	Imported  bool            `json:"imported"` // it came from elsewhere: guests boot from its disk
+	Keys      []string        `json:"ssh_keys,omitempty"`
 	Packages  []image.Package `json:"packages"`
 }
 
@@ -38,12 +40,13 @@ func describeImage(img image.Image) imageInfo {
 		Name: img.Name, Digest: img.Digest, Directory: img.Dir, Kernel: img.Kernel, Initrd: img.Initrd,
 		Disk: img.Disk, DiskSize: lab.Size(img.DiskSize), Recipe: img.Recipe, Stale: img.Stale(),
 		Cmdline: img.Cmdline, MinMemory: lab.Size(img.MinMemory), Packages: img.Packages,
+		Imported: img.Imported(), Keys: img.Keys,
 	}
 }
 
 func newImageCmd(a *app) *cobra.Command {
 	cmd := a.parent(a.command("image", "image"))
-	cmd.AddCommand(newImageBuildCmd(a), newImageListCmd(a), newImageShowCmd(a))
+	cmd.AddCommand(newImageBuildCmd(a), newImageImportCmd(a), newImageListCmd(a), newImageShowCmd(a), newImageRmCmd(a))
 	return cmd
 }
 
@@ -138,14 +141,7 @@ func listImages(a *app) error {
 func newImageShowCmd(a *app) *cobra.Command {
 	cmd := a.command("show [IMAGE]", "image.show")
 	cmd.Args = a.maxArgs(1)
-	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		images, _ := image.List(a.dirs.ImagesDir()) // what can be listed is proposed
-		var names []string
-		for _, img := range images {
-			names = append(names, img.Name)
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
+	cmd.ValidArgsFunction = a.completeImages
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		name := image.Micro
 		if len(args) > 0 {
@@ -154,6 +150,16 @@ func newImageShowCmd(a *app) *cobra.Command {
 		return showImage(a, name)
 	}
 	return cmd
+}
+
+// completeImages proposes the images that there are.
+func (a *app) completeImages(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	images, _ := image.List(a.dirs.ImagesDir()) // what can be listed is proposed
+	var names []string
+	for _, img := range images {
+		names = append(names, img.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // showImage shows one image in full, after reading it whole: a damaged one is an error here and not at the next boot.
@@ -174,15 +180,31 @@ func showImage(a *app, name string) error {
 		{"image.column-kernel", img.Kernel},
 		{"image.column-initrd", img.Initrd},
 		{"image.column-cmdline", img.Cmdline},
-		{"image.column-memory", lab.Size(img.MinMemory).String()},
+		{"image.column-disk", img.Disk},
+		{"image.column-size", sizeOf(img.DiskSize)},
+		{"image.column-memory", sizeOf(img.MinMemory)},
+		{"image.column-keys", strings.Join(img.Keys, "\n  ")},
 	} {
-		a.Outf("%s: %s\n", a.T(line[0]), line[1])
+		if line[1] != "" {
+			a.Outf("%s: %s\n", a.T(line[0]), line[1])
+		}
+	}
+	if img.Imported() {
+		return nil // what is in it is not known
 	}
 	a.Outf("%s:\n", a.T("image.column-packages"))
 	for _, p := range img.Packages {
 		a.Outf("  %s %s\n", p.Name, p.Version)
 	}
 	return nil
+}
+
+// sizeOf is a size in words; empty for none.
+func sizeOf(bytes int64) string {
+	if bytes == 0 {
+		return ""
+	}
+	return lab.Size(bytes).String()
 }
 
 func shorten(digest string) string { return digest[:min(shortDigest, len(digest))] }
@@ -201,6 +223,8 @@ func imageError(name, step string, err error) error {
 		room    *image.NoRoomError
 		corrupt *image.CorruptError
 		program *image.ProgramError
+		badName *image.NameError
+		notOne  *image.NotImageError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -212,7 +236,11 @@ func imageError(name, step string, err error) error {
 			"path": room.Path, "need": lab.Size(room.Need), "have": lab.Size(room.Free),
 		}).Wrap(err)
 	case errors.As(err, &corrupt):
-		return diag.New(diag.ImageDamaged, diag.Args{"image": name, "path": corrupt.File}).Wrap(err)
+		return diag.New(diag.ImageDamaged, diag.Args{"image": name, "path": corrupt.File, "reason": corrupt.Reason()}).Wrap(err)
+	case errors.As(err, &badName):
+		return diag.New(diag.ImageName, diag.Args{"image": badName.Name, "reason": badName.Problem.String()}).Wrap(err)
+	case errors.As(err, &notOne):
+		return diag.New(diag.NotImage, diag.Args{"file": notOne.File, "reason": notOne.Reason}).Wrap(err)
 	case errors.Is(err, image.ErrNoApt):
 		return diag.New(diag.MissingProgram, diag.Args{"program": "apt-get", "package": "apt"}).Wrap(err)
 	case errors.As(err, &program):

@@ -177,7 +177,7 @@ const (
 	ExecTimeout       Code = "KL320" // the command took too long
 )
 
-// Images (KL400–KL409).
+// Images (KL400–KL419).
 const (
 	NoImage          Code = "KL400" // not built or imported yet
 	ImageBuildFailed Code = "KL401" // the build stopped
@@ -189,6 +189,11 @@ const (
 	DiskBase         Code = "KL407" // a guest's disk lies on another image
 	DiskDamaged      Code = "KL408" // a guest's disk cannot be used
 	DisksLost        Code = "KL409" // disks would be deleted, and nobody has said yes
+	DiskSmall        Code = "KL410" // a disk smaller than the image on it
+	NotImage         Code = "KL411" // a file that cannot be imported
+	ImageName        Code = "KL412" // a name that an image cannot be imported under
+	ImageUsed        Code = "KL413" // an image that a lab uses cannot be removed
+	BadKey           Code = "KL414" // not an SSH public key
 )
 
 // DHCP (KL500–KL529).

@@ -1,6 +1,6 @@
 package diag
 
-// imageEntries are KL400–KL409: guest images.
+// imageEntries are KL400–KL409: guest images and disks.
 var imageEntries = []Entry{
 	{
 		Code: NoImage, Exit: ExitHost, Args: []string{"image"},
@@ -30,12 +30,14 @@ The room is checked before anything is downloaded or unpacked, so that the disk
 is not filled by a build that cannot end well.`,
 	},
 	{
-		Code: ImageDamaged, Exit: ExitHost, Args: []string{"image", "path"},
-		Summary: `the image {{quote .image}} is damaged: {{.path}} is not what was built`,
-		Hint:    `build it again: sudo kvmlab image build {{.image}} --force`,
+		Code: ImageDamaged, Exit: ExitHost, Args: []string{"image", "path", "reason"},
+		Summary: `the image {{quote .image}} is damaged: {{.path}}: {{.reason}}`,
+		Hint:    `build it again: sudo kvmlab image build {{.image}} --force; one from elsewhere: image rm, then image import`,
 		Explanation: `
-The checksum of each file is noted when an image is built. This file no longer
-has it: it was changed, cut short by a full disk, or the disk is failing.`,
+The size and the SHA-256 of each file are noted when an image is built or
+imported. "up" looks at the sizes and times, and reads a file again when they
+have changed. This one is no longer what it was: it was changed, cut short by a
+full disk, or the disk is failing.`,
 	},
 	{
 		Code: PackageFailed, Exit: ExitFailed, Args: []string{"package"},

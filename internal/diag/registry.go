@@ -33,7 +33,7 @@ func All() []Entry {
 	all := slices.Concat(usageEntries, syntaxEntries, nameEntries, addressEntries, dhcpFileEntries,
 		guestFileEntries, hostEntries, networkEntries, domainEntries, wayInEntries, imageEntries, dhcpEntries,
 		dhcpServeEntries, captureEntries, lifecycleEntries, classEntries, scenarioEntries,
-		mistakeFileEntries, mistakeNetworkEntries)
+		mistakeFileEntries, mistakeNetworkEntries, importEntries)
 	for i := range all {
 		if all[i].Severity == 0 {
 			all[i].Severity = Error

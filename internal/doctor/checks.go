@@ -152,7 +152,7 @@ func (e *examination) image(context.Context) Finding {
 		e.imageWhole = true
 		return e.fine("doctor.image", "image", e.Lab.Image)
 	case errors.As(err, &corrupt):
-		d := diag.New(diag.ImageDamaged, diag.Args{"image": e.Lab.Image, "path": corrupt.File})
+		d := diag.New(diag.ImageDamaged, diag.Args{"image": e.Lab.Image, "path": corrupt.File, "reason": corrupt.Reason()})
 		return problem(d.Wrap(err), build)
 	}
 	return problem(diag.New(diag.NoImage, diag.Args{"image": e.Lab.Image}).Wrap(err), build)

@@ -25,9 +25,10 @@ type run struct {
 	owners  map[Address]netsetup.Owner // the marks of links that are to be removed
 
 	mu    sync.Mutex
-	begun []begun  // in the order of their begin records
-	fresh []string // guests whose disks this run has made
-	ns    Inside   // the lab's own namespace, once it was opened
+	begun []begun             // in the order of their begin records
+	fresh []string            // guests whose disks this run has made
+	keys  map[string][]string // by image: the SSH public keys for its guests
+	ns    Inside              // the lab's own namespace, once it was opened
 }
 
 // begun is a change of this run that may have had an effect, and what takes it back.

@@ -26,6 +26,10 @@ func (r *run) diskOf(ctx context.Context, g lab.Guest, img Image) (*vm.Disk, Ima
 	disk := &vm.Disk{Path: path, Base: img.Disk}
 	overlay, err := image.ReadOverlay(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && g.Disk != 0 && int64(g.Disk) < img.DiskSize:
+		return nil, img, diag.New(diag.DiskSmall, diag.Args{
+			"guest": g.Name, "disk": g.Disk, "image": g.Image, "size": lab.Size(img.DiskSize),
+		})
 	case errors.Is(err, fs.ErrNotExist):
 		return disk, img, nil
 	case errors.Is(err, image.ErrNotQcow2):
@@ -70,6 +74,29 @@ func (r *run) ensureDisk(ctx context.Context, d vm.Domain) error {
 		}).Wrap(err)
 	}
 	return err
+}
+
+// writeSeed writes what tells a guest of an imported image who it is. It comes to the same bytes as long as the lab does.
+func (r *run) writeSeed(d vm.Domain) error {
+	if d.Seed == "" {
+		return nil
+	}
+	g, ok := r.lab.Guest(d.Owner.Guest)
+	if !ok {
+		return errNotInLab
+	}
+	seed := image.Seed{Instance: g.UUID.String(), Hostname: g.Name, Keys: r.keys[g.Image]}
+	for _, nic := range g.NICs {
+		seed.MACs = append(seed.MACs, nic.MAC.String())
+	}
+	for _, f := range g.Files {
+		seed.Files = append(seed.Files, image.SeedFile{Path: f.Path, Mode: f.Mode, Content: []byte(f.Content)})
+	}
+	volume, err := seed.Disk()
+	if err != nil {
+		return err
+	}
+	return explainState(d.Seed, r.files.WriteSeed(g.Name, volume))
 }
 
 // removeFresh deletes the disks that this run has made.

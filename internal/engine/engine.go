@@ -74,10 +74,14 @@ type Supervisor interface {
 
 // Image is what a guest boots.
 type Image struct {
-	Kernel, Initrd string // absolute paths that QEMU's user can reach
+	// Kernel and Initrd are absolute paths that QEMU's user can reach. An image without a kernel boots from its disk,
+	// and its guests are told who they are by a seed.
+	Kernel, Initrd string
 	Cmdline        string
 	GuestAgent     bool
-	Disk           string // the base of the guests' disks, absolute; empty when guests live in memory
+	Disk           string   // the base of the guests' disks, absolute; empty when guests live in memory
+	DiskSize       int64    // as a guest sees it, in bytes
+	Keys           []string // SSH public keys for the seed
 }
 
 // Platform is how guests run on this host.

@@ -35,6 +35,10 @@ func domainOf(l *lab.Lab, g lab.Guest, image Image, on Platform, files state.Lab
 		Kernel: image.Kernel, Initrd: image.Initrd, Cmdline: image.Cmdline, GuestAgent: image.GuestAgent,
 		ConsoleLog: files.ConsoleLog(g.Name),
 	}
+	if image.Kernel == "" {
+		// Of the machines that there are, this one has a BIOS.
+		d.Machine, d.Seed = vm.MachineQ35, files.Seed(g.Name)
+	}
 	for _, nic := range g.NICs {
 		d.NICs = append(d.NICs, vm.NIC{Name: nic.Name, Tap: openedTap(l, nic), MAC: nic.MAC})
 	}
@@ -139,7 +143,11 @@ func (r *run) ensureDomain(ctx context.Context, c Change) error {
 			return explainGuest(diag.GuestStopFailed, d.Owner.Guest, err)
 		}
 	}
-	if err := r.ensureDisk(ctx, d); err != nil {
+	err := r.ensureDisk(ctx, d)
+	if err == nil {
+		err = r.writeSeed(d)
+	}
+	if err != nil {
 		return explainGuest(diag.GuestDefineFailed, d.Owner.Guest, err)
 	}
 	if r.lab.Isolation == lab.Netns {

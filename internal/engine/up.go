@@ -186,6 +186,7 @@ func (r *run) describeGuests(ctx context.Context, plan *Plan) error {
 	r.domains = map[string]vm.Domain{}
 	var on Platform
 	images := map[string]Image{}
+	r.keys = map[string][]string{}
 	for _, c := range plan.Changes {
 		g, ok := r.lab.Guest(c.Address.Name)
 		if c.Address.Kind != KindDomain || c.Action == Delete || !ok {
@@ -197,7 +198,7 @@ func (r *run) describeGuests(ctx context.Context, plan *Plan) error {
 			if image, err = r.e.cfg.Image(ctx, g.Image); err != nil {
 				return fmt.Errorf("find image %q: %w", g.Image, err)
 			}
-			images[g.Image] = image
+			images[g.Image], r.keys[g.Image] = image, image.Keys
 		}
 		if len(r.domains) == 0 {
 			if on, err = r.e.cfg.Platform(ctx); err != nil {

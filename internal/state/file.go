@@ -44,6 +44,15 @@ func (l Lab) WriteLabFile(data []byte) error {
 	return nil
 }
 
+// WriteSeed writes the volume that tells a guest who it is. It may hold what the lab file puts into the guest, so only
+// root and, while the guest runs, QEMU read it.
+func (l Lab) WriteSeed(guest string, volume []byte) error {
+	if err := os.MkdirAll(l.DiskDir(), dirMode); err != nil {
+		return fmt.Errorf("write seed of %q in lab %q: %w", guest, l.name, err)
+	}
+	return WriteFile(l.Seed(guest), volume, 0o600)
+}
+
 // syncDir makes the names inside dir durable: fsync of a file does not cover its entry in the folder (fsync(2)).
 func syncDir(dir string) error {
 	f, err := os.Open(dir)

@@ -37,6 +37,7 @@ const (
 	exerciseName         = "exercise.json"
 	disksName            = "disks"
 	diskSuffix           = ".qcow2"
+	seedSuffix           = ".seed"
 )
 
 // dirMode lets others pass through: QEMU runs as a user of its own and reads images and disks below here.
@@ -178,6 +179,9 @@ func (l Lab) DiskDir() string { return filepath.Join(l.dir, disksName) }
 // Disk is the disk of one guest.
 func (l Lab) Disk(guest string) string { return filepath.Join(l.DiskDir(), guest+diskSuffix) }
 
+// Seed is the volume that tells one guest who it is, beside its disk.
+func (l Lab) Seed(guest string) string { return filepath.Join(l.DiskDir(), guest+seedSuffix) }
+
 // Disks returns the names of the guests that have a disk, sorted.
 func (l Lab) Disks() ([]string, error) {
 	entries, err := os.ReadDir(l.DiskDir())
@@ -193,10 +197,13 @@ func (l Lab) Disks() ([]string, error) {
 	return guests, nil
 }
 
-// RemoveDisk deletes the disk of a guest; one that is not there is what was wanted. The folders go when they are empty.
+// RemoveDisk deletes the disk of a guest, and its seed; one that is not there is what was wanted. The folders go when
+// they are empty.
 func (l Lab) RemoveDisk(guest string) error {
-	if err := os.Remove(l.Disk(guest)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove disk of %q in lab %q: %w", guest, l.name, err)
+	for _, path := range []string{l.Seed(guest), l.Disk(guest)} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove disk of %q in lab %q: %w", guest, l.name, err)
+		}
 	}
 	return errors.Join(removeEmpty(l.DiskDir()), removeEmpty(l.dir))
 }

@@ -170,7 +170,7 @@ func (b *microBuild) debianDisk(ctx context.Context, scratch, dir string, c cont
 			return Image{}, err
 		}
 	}
-	c.disk = disk
+	c.disk, c.diskSize = disk, debianDisk
 	b.report(StageWrite)
 	return c.publish(dir, Debian)
 }

@@ -60,11 +60,14 @@ type CorruptError struct {
 	Want, Got string // SHA-256 in hex; Got is "" when the file has another size or is gone
 }
 
-func (e *CorruptError) Error() string {
+func (e *CorruptError) Error() string { return e.File + ": damaged: " + e.Reason() }
+
+// Reason says what is not as it was.
+func (e *CorruptError) Reason() string {
 	if e.Got == "" {
-		return e.File + ": damaged: not the size that was stored"
+		return "it is gone, or has not the size that was stored"
 	}
-	return fmt.Sprintf("%s: damaged: SHA-256 is %s, was %s", e.File, e.Got, e.Want)
+	return fmt.Sprintf("its SHA-256 is %s, and was %s", e.Got, e.Want)
 }
 
 // MissingError is something that an image needs and that no package had.
@@ -73,3 +76,39 @@ type MissingError struct {
 }
 
 func (e *MissingError) Error() string { return fmt.Sprintf("%s is not in %s", e.What, e.From) }
+
+// NameProblem is what is wrong with the name of an image to import.
+type NameProblem int
+
+// What can be wrong with a name.
+const (
+	NameForm    NameProblem = iota + 1 // not a name
+	NameBuiltIn                        // of an image that is built here
+	NameTaken                          // of an image that is there
+)
+
+// String says it.
+func (p NameProblem) String() string {
+	switch p {
+	case NameForm:
+		return "not lower-case letters and digits"
+	case NameBuiltIn:
+		return "an image that kvmlab builds itself has it"
+	case NameTaken:
+		return "another image has it"
+	}
+	return fmt.Sprintf("NameProblem(%d)", int(p))
+}
+
+// NameError is a name that an image cannot be imported under.
+type NameError struct {
+	Name    string
+	Problem NameProblem
+}
+
+func (e *NameError) Error() string { return fmt.Sprintf("image name %q: %v", e.Name, e.Problem) }
+
+// NotImageError is a file that cannot be imported.
+type NotImageError struct{ File, Reason string }
+
+func (e *NotImageError) Error() string { return e.File + ": " + e.Reason }

@@ -28,7 +28,8 @@ type Image struct {
 	Name   string
 	Digest string // of the content; also the name of its directory
 	Dir    string // absolute
-	// Kernel and Initrd are absolute paths for QEMU's -kernel and -initrd.
+	// Kernel and Initrd are absolute paths for QEMU's -kernel and -initrd; empty for an
+	// imported image, which boots from its disk.
 	Kernel, Initrd string
 	// Cmdline is the kernel's command line. What depends on the machine, such as
 	// tsc_early_khz, is for the caller to add.
@@ -43,7 +44,13 @@ type Image struct {
 	Recipe string
 	// Packages that the image was made from.
 	Packages []Package
+	// Keys are the SSH public keys that guests of an imported image let in.
+	Keys []string
 }
+
+// Imported reports whether the image came from elsewhere: guests of it boot from
+// their disk, and learn who they are from a Seed.
+func (i Image) Imported() bool { return i.Kernel == "" }
 
 // Package is a Debian package, exactly.
 type Package struct {
@@ -59,14 +66,15 @@ type manifest struct {
 	Version   int         `json:"version"`
 	Name      string      `json:"name"`
 	Digest    string      `json:"digest"`
-	Kernel    storedFile  `json:"kernel"`
-	Initrd    storedFile  `json:"initrd"`
+	Kernel    storedFile  `json:"kernel,omitzero"`
+	Initrd    storedFile  `json:"initrd,omitzero"`
 	Disk      *storedFile `json:"disk,omitempty"`
 	DiskSize  int64       `json:"disk_size,omitempty"` // bytes, as guests see it
 	Cmdline   string      `json:"cmdline"`
 	MinMemory int64       `json:"min_memory"` // bytes
 	Recipe    string      `json:"recipe,omitempty"`
 	Packages  []Package   `json:"packages"`
+	Keys      []string    `json:"ssh_keys,omitempty"`
 }
 
 // storedFile is one file of an image.
@@ -78,7 +86,12 @@ type storedFile struct {
 
 // files are all files of the image.
 func (m manifest) files() []storedFile {
-	list := []storedFile{m.Kernel, m.Initrd}
+	var list []storedFile
+	for _, f := range []storedFile{m.Kernel, m.Initrd} {
+		if f != (storedFile{}) {
+			list = append(list, f)
+		}
+	}
 	if m.Disk != nil {
 		list = append(list, *m.Disk)
 	}
@@ -158,8 +171,11 @@ func load(dir string) (Image, error) {
 	}
 	img := Image{
 		Name: m.Name, Digest: m.Digest, Dir: dir,
-		Kernel: filepath.Join(dir, m.Kernel.Name), Initrd: filepath.Join(dir, m.Initrd.Name),
 		Cmdline: m.Cmdline, MinMemory: m.MinMemory, DiskSize: m.DiskSize, Recipe: m.Recipe, Packages: m.Packages,
+		Keys: m.Keys,
+	}
+	if m.Kernel.Name != "" {
+		img.Kernel, img.Initrd = filepath.Join(dir, m.Kernel.Name), filepath.Join(dir, m.Initrd.Name)
 	}
 	if m.Disk != nil {
 		img.Disk = filepath.Join(dir, m.Disk.Name)

@@ -143,7 +143,7 @@ type maker func(b *microBuild, ctx context.Context, dir string, packages []Packa
 
 // build is what every build has around it: a lock, room, and the packages.
 func build(ctx context.Context, o Options, name string, room uint64, made maker) (img Image, err error) {
-	b := microBuild{Options: o, name: name, debs: debStore{dir: filepath.Join(o.Store, "debs")}}
+	b := microBuild{Options: o, name: name, debs: debStore{dir: filepath.Join(o.Store, debsDir)}}
 	if b.Log == nil {
 		b.Log = slog.New(slog.DiscardHandler)
 	}

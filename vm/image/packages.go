@@ -32,6 +32,7 @@ type debIndex struct {
 }
 
 const (
+	debsDir         = "debs" // of a store
 	debIndexFile    = "micro.json"
 	debIndexVersion = 1
 	fetchGlob       = ".fetch-*" // directories of downloads under way

@@ -81,13 +81,16 @@ func lockBuilds(ctx context.Context, dir string) (unlock func() error, err error
 	return lock.Close, nil
 }
 
-// content is an image before it lies in a store.
+// content is an image before it lies in a store. One without a kernel boots from
+// its disk.
 type content struct {
 	kernelName     string
 	kernel, initrd []byte
 	cmdline        string
 	minMemory      int64
 	disk           string // a qcow2 file on the store's file system, which is moved there; empty for none
+	diskSize       int64  // as a guest sees it, in bytes
+	keys           []string
 	recipe         string
 	packages       []Package
 }
@@ -96,9 +99,11 @@ type content struct {
 // to a guest.
 func (c content) manifest(name string) (manifest, error) {
 	m := manifest{
-		Version: manifestVersion, Name: name, Cmdline: c.cmdline, MinMemory: c.minMemory, Recipe: c.recipe, Packages: c.packages,
-		Kernel: storedFile{Name: c.kernelName, Size: int64(len(c.kernel)), SHA256: sum(c.kernel)},
-		Initrd: storedFile{Name: "initrd.cpio", Size: int64(len(c.initrd)), SHA256: sum(c.initrd)},
+		Version: manifestVersion, Name: name, Cmdline: c.cmdline, MinMemory: c.minMemory, Recipe: c.recipe, Packages: c.packages, Keys: c.keys,
+	}
+	if c.kernelName != "" {
+		m.Kernel = storedFile{Name: c.kernelName, Size: int64(len(c.kernel)), SHA256: sum(c.kernel)}
+		m.Initrd = storedFile{Name: "initrd.cpio", Size: int64(len(c.initrd)), SHA256: sum(c.initrd)}
 	}
 	text := fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d\n", m.Kernel.Name, m.Kernel.SHA256, m.Initrd.SHA256, m.Cmdline, m.MinMemory)
 	if c.disk != "" {
@@ -106,7 +111,7 @@ func (c content) manifest(name string) (manifest, error) {
 		if err != nil {
 			return manifest{}, err
 		}
-		m.Disk, m.DiskSize = &disk, debianDisk
+		m.Disk, m.DiskSize = &disk, c.diskSize
 		text = fmt.Appendf(text, "%s\n", disk.SHA256)
 	}
 	m.Digest = sum(text)[:digestLength]
@@ -186,7 +191,10 @@ func (c content) write(dir, final string, m manifest) (err error) {
 			err = errors.Join(err, os.RemoveAll(scratch))
 		}
 	}()
-	files := map[string][]byte{m.Kernel.Name: c.kernel, m.Initrd.Name: c.initrd, manifestFile: append(text, '\n')}
+	files := map[string][]byte{manifestFile: append(text, '\n')}
+	if c.kernelName != "" {
+		files[m.Kernel.Name], files[m.Initrd.Name] = c.kernel, c.initrd
+	}
 	for name, content := range files {
 		if err := writeSynced(filepath.Join(scratch, name), content); err != nil {
 			return err
