@@ -11,7 +11,7 @@ import (
 const SeedLabel = "cidata"
 
 // SeedPassword is root's in a guest of an imported image, as in all of kvmlab's.
-const SeedPassword = "kvmlab" //nolint:gosec // of machines that nobody can reach, and printed in their manual
+const SeedPassword = "kvmlab"
 
 // Seed is what a guest of an imported image is told about itself: cloud-init's
 // NoCloud data source
