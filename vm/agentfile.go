@@ -94,12 +94,12 @@ func (h *handle) close(ctx context.Context) error {
 	}{h.id}, nil)
 }
 
-// Upload copies src into the guest's file name, which is replaced only when all
+// Upload copies size bytes of src into the guest's file name, which is replaced only when all
 // of it has arrived with the right checksum. A name that is a directory, or
 // ends in a slash, gets the file base in it. mode is chmod's, such as "0644".
 // progress, if set, is called with the bytes so far. Errors: ErrGuestPath for a
 // directory that is not there, ErrChecksum, *AgentError (no room, most often).
-func (a *Agent) Upload(ctx context.Context, src io.Reader, name, base, mode string, progress func(int64)) (c Copied, err error) {
+func (a *Agent) Upload(ctx context.Context, src io.Reader, size int64, name, base, mode string, progress func(int64)) (c Copied, err error) {
 	name, err = a.target(ctx, name, base)
 	if err != nil {
 		return Copied{}, err
@@ -111,10 +111,15 @@ func (a *Agent) Upload(ctx context.Context, src io.Reader, name, base, mode stri
 			_, _ = a.Output(context.WithoutCancel(ctx), `rm -f -- "$1"`, part)
 		}
 	}()
-	if c, err = a.fill(ctx, src, part, progress); err != nil {
+	c, poured, err := a.pour(ctx, src, size, part, progress)
+	if err == nil && !poured {
+		c, err = a.fill(ctx, io.LimitReader(src, size), part, progress)
+	}
+	if err != nil {
 		return Copied{}, fmt.Errorf("copy to %s: %w", name, err)
 	}
-	sum, err := a.Output(ctx, `sha256sum <"$1" && chmod "$3" "$1" && mv -f -- "$1" "$2"`, part, name, mode)
+	const place = `sum=$(sha256sum <"$1") && echo "$sum" && if [ "${sum%% *}" = "$4" ]; then chmod "$3" "$1" && mv -f -- "$1" "$2"; fi`
+	sum, err := a.Output(ctx, place, part, name, mode, c.SHA256)
 	if err != nil {
 		return Copied{}, fmt.Errorf("copy to %s: %w", name, err)
 	}

@@ -18,6 +18,8 @@ const (
 	// lingerAfterExit is how long output is waited for after the command itself has ended, when something that it
 	// has started keeps its output open.
 	lingerAfterExit = time.Second
+	// pieceChunks is how many chunks of input make a piece at most.
+	pieceChunks = 32
 	// killAfter is how long a command that was told to end may go on.
 	killAfter = 3 * time.Second
 )
@@ -190,36 +192,53 @@ func (a *Agent) slurp(ctx context.Context, name string) (string, error) {
 	return text.String(), err
 }
 
-// feed sends the input in pieces, in the background, until it or ctx ends.
+// feed sends the input in pieces, in the background, until it or ctx ends. What comes while a piece is on its way is
+// the next one: each costs the guest several programs to start.
 func (x *execution) feed(ctx context.Context, fail context.CancelCauseFunc) {
 	if x.command.Stdin == nil {
 		return
 	}
+	chunks := make(chan []byte, pieceChunks)
 	go func() {
-		buffer := make([]byte, writeChunk)
-		for n := 0; ; n++ {
-			size, readErr := x.command.Stdin.Read(buffer)
-			if ctx.Err() != nil {
+		defer close(chunks)
+		readChunks(ctx, x.command.Stdin, chunks)
+	}()
+	go func() {
+		for n, more := 0, true; more; n++ {
+			var first []byte // empty at the end, and so is the last piece
+			if first, more = <-chunks; ctx.Err() != nil {
 				return
 			}
 			name := fmt.Sprintf("%s/in.%d", x.dir, n)
-			var err error
-			if size > 0 || readErr != nil {
-				err = errors.Join(x.put(ctx, name, buffer[:size]), x.put(ctx, name+".ok", nil))
-			}
-			switch {
-			case err != nil:
+			if err := errors.Join(x.put(ctx, name, first, chunks), x.put(ctx, name+".ok", nil, nil)); err != nil {
 				fail(fmt.Errorf("send input: %w", err))
-				return
-			case readErr != nil && size == 0:
 				return
 			}
 		}
 	}()
 }
 
-// put writes a small file in the guest. The directory appears a moment after the script was started.
-func (x *execution) put(ctx context.Context, name string, content []byte) error {
+// readChunks reads src until it ends, however it does, or ctx.
+func readChunks(ctx context.Context, src io.Reader, chunks chan<- []byte) {
+	for {
+		buffer := make([]byte, writeChunk)
+		size, err := src.Read(buffer)
+		if size > 0 {
+			select {
+			case chunks <- buffer[:size]:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// put writes a small file in the guest: first, and up to a piece of what more has ready. The directory appears a moment
+// after the script was started.
+func (x *execution) put(ctx context.Context, name string, first []byte, more <-chan []byte) error {
 	h, err := x.agent.open(ctx, name, "w")
 	for tries := 0; isRefused(err) && tries < 100; tries++ {
 		if err := pause(ctx, pollFirst); err != nil {
@@ -230,8 +249,15 @@ func (x *execution) put(ctx context.Context, name string, content []byte) error 
 	if err != nil {
 		return err
 	}
-	if len(content) > 0 {
-		err = h.write(ctx, content)
+	for n, chunk := 1, first; len(chunk) > 0; n++ {
+		if err = h.write(ctx, chunk); err != nil || n == pieceChunks {
+			break
+		}
+		chunk = nil
+		select {
+		case chunk = <-more:
+		default:
+		}
 	}
 	return errors.Join(err, h.close(ctx))
 }

@@ -21,6 +21,10 @@ const MetadataURI = "https://github.com/kvmlab/kvmlab/xmlns/guest/1"
 const (
 	// IdentityPort carries a guest's identity, see [Conn.Identify].
 	IdentityPort = "org.kvmlab.id"
+	// WindowPort carries the size of the terminal that shows the console, see [Conn.Window].
+	WindowPort = "org.kvmlab.tty"
+	// DataPort carries the content of a file that is copied into the guest, see [Agent.Upload].
+	DataPort = "org.kvmlab.data"
 	// AgentPort is the QEMU guest agent's.
 	AgentPort = "org.qemu.guest_agent.0"
 )

@@ -36,6 +36,10 @@ type State struct {
 	ConsoleLog string
 	// Channel is the host's end of the guest's org.kvmlab.id port while it runs.
 	Channel string
+	// Window is that of its org.kvmlab.tty port; empty when it has none.
+	Window string
+	// Data is that of its org.kvmlab.data port; empty when it has none.
+	Data string
 	// Agent is the host's end of the guest agent's port while it runs; AgentOpen tells that a program in
 	// the guest has opened the other.
 	Agent     string
@@ -132,6 +136,10 @@ func ParseState(domainXML []byte) (State, error) {
 		switch ch.Target.Name {
 		case IdentityPort:
 			s.Channel = ch.Source.Path
+		case WindowPort:
+			s.Window = ch.Source.Path
+		case DataPort:
+			s.Data = ch.Source.Path
 		case AgentPort:
 			s.Agent, s.AgentOpen = ch.Source.Path, ch.Target.State == "connected"
 		}

@@ -67,10 +67,16 @@ type xmlOSType struct {
 }
 
 type xmlCPU struct {
-	Mode  string       `xml:"mode,attr"`
-	Match string       `xml:"match,attr,omitempty"`
-	Check string       `xml:"check,attr"`
-	Model *xmlCPUModel `xml:"model"`
+	Mode    string       `xml:"mode,attr"`
+	Match   string       `xml:"match,attr,omitempty"`
+	Check   string       `xml:"check,attr"`
+	Model   *xmlCPUModel `xml:"model"`
+	Feature []xmlFeature `xml:"feature"`
+}
+
+type xmlFeature struct {
+	Policy string `xml:"policy,attr"`
+	Name   string `xml:"name,attr"`
 }
 
 type xmlCPUModel struct {
@@ -215,12 +221,18 @@ func (d Domain) cpu() *xmlCPU {
 	}
 	return &xmlCPU{
 		Mode: "custom", Match: "exact", Check: "none",
-		Model: &xmlCPUModel{Fallback: "forbid", Name: tcgCPU},
+		Model:   &xmlCPUModel{Fallback: "forbid", Name: tcgCPU},
+		Feature: []xmlFeature{{Policy: "require", Name: tcgRandom}},
 	}
 }
 
-// tcgCPU is the CPU model of guests without hardware virtualisation.
-const tcgCPU = "qemu64"
+const (
+	// tcgCPU is the CPU model of guests without hardware virtualisation.
+	tcgCPU = "qemu64"
+	// tcgRandom is the instruction that gives the guest's kernel the host's randomness before its first program
+	// starts. Without it a program that needs some waits for a second or more until the kernel has gathered it.
+	tcgRandom = "rdrand"
+)
 
 // devices is the shortest list that makes a lab guest: each device costs
 // start-up time in QEMU, in the firmware and in the guest's kernel. USB and
@@ -244,6 +256,10 @@ func (d Domain) devices() xmlDevices {
 	}
 	if d.GuestAgent {
 		devices.Channels = append(devices.Channels, port(AgentPort))
+	}
+	if d.Kernel != "" {
+		// A system that is not ours does not know of them.
+		devices.Channels = append(devices.Channels, port(WindowPort), port(DataPort))
 	}
 	devices.Disks = d.disks()
 	for _, nic := range d.NICs {
@@ -290,10 +306,13 @@ func port(name string) xmlChannel {
 
 // kernelArgs adds to a command line what depends on the host: under TCG a
 // guest's time stamp counter is the host's, and a guest that is told its
-// frequency need not measure it, which on a busy host can take for ever.
+// frequency need not measure it, which on a busy host can take for ever. It is
+// also told that the counter is good: measured against the timer's interrupts,
+// which come late on a busy host, it would be given up for these, and the clock
+// would be wrong.
 func kernelArgs(cmdline string, accel Accel, tscKHz uint64) string {
 	if accel == AccelTCG && tscKHz != 0 && !strings.Contains(cmdline, "tsc_early_khz=") {
-		cmdline = strings.TrimSpace(fmt.Sprintf("%s tsc_early_khz=%d", cmdline, tscKHz))
+		cmdline = strings.TrimSpace(fmt.Sprintf("%s tsc=reliable tsc_early_khz=%d", cmdline, tscKHz))
 	}
 	return cmdline
 }

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,6 +65,11 @@ func (o *consoleOptions) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if o.app.InIsTerminal() && o.app.OutIsTerminal() {
+		if window, err := conn.Window(ctx, domain.Name); err == nil {
+			defer o.follow(window)()
+		} // else the guest takes its console for 80 by 24, as any serial line
+	}
 	return o.talk(ctx, stream)
 }
 
@@ -78,6 +87,34 @@ func (o *consoleOptions) open(ctx context.Context, conn *vm.Conn, domain string)
 		return nil, diag.New(diag.GuestNotRunning, diag.Args{"guest": o.guest, "state": o.app.T("state.shutoff")}).Wrap(err)
 	}
 	return stream, err
+}
+
+// follow tells the guest the terminal's size, now and whenever it changes, until stop is called.
+func (o *consoleOptions) follow(window *vm.Window) (stop func()) {
+	changed := make(chan os.Signal, 1)
+	signal.Notify(changed, syscall.SIGWINCH)
+	changed <- syscall.SIGWINCH
+	done := make(chan struct{})
+	var following sync.WaitGroup
+	following.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-changed:
+				width, height := o.app.Size()
+				if err := window.Resize(height, width); err != nil {
+					o.app.log.Debug("window size", "guest", o.guest, "err", err)
+				}
+			}
+		}
+	})
+	return func() {
+		signal.Stop(changed)
+		close(done)
+		following.Wait()
+		_ = window.Close() // the size was of interest to the guest only
+	}
 }
 
 // talk connects the terminal with the console until one of them ends it.

@@ -127,7 +127,7 @@ func (o *cpOptions) into(ctx context.Context, way *wayIn, source *os.File, to pl
 		return vm.Copied{}, err
 	}
 	mode := fmt.Sprintf("%04o", info.Mode().Perm())
-	return way.agent.Upload(ctx, source, to.path, filepath.Base(source.Name()), mode, o.progress(info.Size()))
+	return way.agent.Upload(ctx, source, info.Size(), to.path, filepath.Base(source.Name()), mode, o.progress(info.Size()))
 }
 
 // outOf copies a guest's file to the host. The file appears when all of it is there.

@@ -1,8 +1,11 @@
 package main_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kvmlab/kvmlab/dhcp"
 )
 
 // debianLab is one debian guest whose second card is on a bare switch.
@@ -15,6 +18,7 @@ bridges:
 guests:
   - name: srv
     image: debian
+    disk: 6GiB
     files:
       - {path: /usr/local/bin/greet, content: "#!/bin/sh\necho greetings\n", mode: "0755"}
     nics: [{bridge: br0}, {bridge: br1}]
@@ -42,7 +46,14 @@ func TestDebianDisk(t *testing.T) {
 	if len(strings.TrimSpace(identity)) != 32 {
 		t.Errorf("machine-id %q", identity)
 	}
+	if size := s.exec("df --output=size -BM / | tail -1"); strings.TrimSpace(size) < "5500M" {
+		t.Errorf("the file system of a disk of 6 GiB has %s", size)
+	}
 	waysIn(t, s, "srv")
+	typing := s.sitDown(t, "srv")
+	typing.login()
+	typing.leave()
+	consoleWindow(t, s, "srv")
 	s.exec("echo work >/root/work; rm /usr/local/bin/greet; sync")
 
 	// QEMU is killed while the guest writes: the journal brings the file system back to something clean.
@@ -60,7 +71,12 @@ func TestDebianDisk(t *testing.T) {
 	if r := s.try("kvmlab", "reset", "srv"); !strings.Contains(r.err, "KL409") || !strings.Contains(r.err, "full/srv") {
 		t.Errorf("reset without a yes: %+v", r)
 	}
+	client := s.clientID("full")
 	s.run("kvmlab", "reset", "srv", "--yes")
+	// A fresh disk is another machine to DHCP servers, too: option 61 is made of an identifier that is kept on the disk.
+	if now := s.clientID("full"); now == client {
+		t.Errorf("the client identifier is still %x", now)
+	}
 	if out := s.exec("ls /root; greet; cat /etc/machine-id"); !strings.HasPrefix(out, "greetings\n") || strings.Contains(out, identity) {
 		t.Errorf("after reset: %q", out)
 	}
@@ -71,6 +87,16 @@ func TestDebianDisk(t *testing.T) {
 	if out := s.run("sh", "-c", "find /var/lib/kvmlab/labs -mindepth 1"); out != "" {
 		t.Errorf("purge left %s", out)
 	}
+}
+
+// clientID is option 61 of the only client of a lab.
+func (s *sandbox) clientID(lab string) string {
+	s.t.Helper()
+	leases, err := dhcp.ReadLeases(filepath.Join("/proc", s.init, "root/var/lib/kvmlab/labs", lab, "leases"))
+	if err != nil || len(leases) != 1 || leases[0].ClientID == "" {
+		s.t.Fatalf("leases of %s: %+v, %v", lab, leases, err)
+	}
+	return leases[0].ClientID
 }
 
 // exec runs a shell command in the guest srv, once that has booted.

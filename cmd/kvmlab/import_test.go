@@ -44,11 +44,11 @@ func TestImportedImage(t *testing.T) {
 	s.run("kvmlab", "up", "--no-wait", file)
 	s.awaitLease("other", "srv")
 	script := `until [ -e /var/lib/cloud/instance/boot-finished ]; do sleep 1; done
-		hostname; greet "$(cat /sys/class/net/eth0/address)"; df --output=size -BM / | tail -1; cut -d: -f2 /etc/shadow | head -1 | cut -c1-2
+		hostname; greet "$(cat /sys/class/net/eth0/address)"; df --output=size -BM / | tail -1; grep -o '^root:\$y' /etc/shadow
 		grep -c AAAAC3NzaC1lZDI1NTE5AAAAIJq3 /root/.ssh/authorized_keys; grep -c "srv" /etc/hosts; wc -c </etc/machine-id`
 	out := strings.Fields(s.run("kvmlab", "exec", "-n", "--wait", "4m", "srv", "--", "sh", "-c", script))
 	mac := s.statusOf("other").Guests[0].NICs[0].MAC
-	if len(out) != 8 || strings.Join(out[:3], " ") != "srv greetings: "+mac || out[3] < "3500M" || out[4] != "$y" || strings.Join(out[5:], " ") != "1 1 33" {
+	if len(out) != 8 || strings.Join(out[:3], " ") != "srv greetings: "+mac || out[3] < "3500M" || out[4] != "root:$y" || strings.Join(out[5:], " ") != "1 1 33" {
 		t.Errorf("name, file and card, the disk's size, password, key, /etc/hosts, machine-id: %q", out)
 	}
 	t.Run("rm", func(t *testing.T) {

@@ -115,6 +115,15 @@ func (p *typist) login() {
 	p.expect(`root@\w+:~# `)
 }
 
+// leave leaves the console; who is logged in there stays so.
+func (p *typist) leave() {
+	p.t.Helper()
+	p.types("\x1d")
+	if err := p.cmd.Wait(); err != nil {
+		p.t.Errorf("leave the console of %s: %v", p.guest, err)
+	}
+}
+
 // command types a command, waits for the next prompt, and returns what was printed in between.
 func (p *typist) command(line string) string {
 	p.t.Helper()

@@ -19,6 +19,7 @@ import (
 var sections = map[string]func(ctx context.Context, o options) (string, error){
 	"lab":   benchLab,
 	"class": benchClass,
+	"boot":  benchBoot,
 	"dhcp":  benchDHCP,
 }
 

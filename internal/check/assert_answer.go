@@ -96,3 +96,6 @@ type silent struct{}
 
 // T implements watch.Speaker.
 func (silent) T(string, ...any) string { return "" }
+
+// Phrase implements watch.Speaker.
+func (silent) Phrase(string) string { return "" }

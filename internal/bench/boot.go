@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// bootLab is one debian guest on a bridge with DHCP.
+const bootLab = `version: 1
+name: boot
+bridges:
+  - {name: br1, address: 10.5.0.1/24, dhcp: {range: [10.5.0.2-10.5.0.10]}}
+guests:
+  - {name: srv, image: debian, nics: [{bridge: br1}]}
+`
+
+const (
+	bootStore = "/var/lib/kvmlab/images/debian" // of the private host
+	bootLimit = 3 * time.Minute
+	bootPoll  = 20 * time.Millisecond
+)
+
+// bootFigures are what was measured of one image, in seconds.
+type bootFigures struct {
+	digest       string
+	login, lease samples // from the start of QEMU
+	cpu          samples // of QEMU, until there was a lease and a login
+	chart        string  // of the last boot
+}
+
+// benchBoot measures the boot of a full guest. When the store holds more debian images than the present one, all of them
+// have a turn in every round: what an image was before a change is measured beside what it is now.
+func benchBoot(ctx context.Context, o options) (string, error) {
+	now, err := os.Readlink(filepath.Join(bootStore, "current"))
+	if err != nil {
+		return "", fmt.Errorf("find the debian image: %w", err)
+	}
+	all, err := filepath.Glob(filepath.Join(bootStore, "*", "manifest.json"))
+	if err != nil {
+		return "", err
+	}
+	figures := []*bootFigures{{digest: now}}
+	for _, manifest := range all {
+		if digest := filepath.Base(filepath.Dir(manifest)); digest != now {
+			figures = append(figures, &bootFigures{digest: digest})
+		}
+	}
+	file := filepath.Join(o.dir, "boot.yaml")
+	if err := os.WriteFile(file, []byte(bootLab), 0o600); err != nil {
+		return "", err
+	}
+	rounds := o.labRounds()
+	for round := range rounds {
+		for _, f := range figures {
+			o.say("round %d of %d, image %s", round+1, rounds, f.digest)
+			if err := f.measure(ctx, o, file); err != nil {
+				return "", fmt.Errorf("image %s: %w", f.digest, err)
+			}
+		}
+	}
+	return bootPage(rounds, figures), nil
+}
+
+// measure boots the guest once. The private host's store is its own, so that the current image can be any.
+func (f *bootFigures) measure(ctx context.Context, o options, file string) (err error) {
+	link := filepath.Join(bootStore, "current")
+	if err := errors.Join(os.Remove(link), os.Symlink(f.digest, link)); err != nil {
+		return err
+	}
+	if _, err := o.timed(ctx, "up", "--plain", "--no-wait", file); err != nil {
+		return err
+	}
+	pid, began, err := guestProcess("boot-srv")
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, bootLimit)
+	defer cancel()
+	look := time.NewTicker(bootPoll)
+	defer look.Stop()
+	login, lease := time.Duration(0), time.Duration(0)
+	for login == 0 || lease == 0 {
+		select {
+		case <-limited.Done():
+			return fmt.Errorf("login after %v, lease after %v: %w", login, lease, limited.Err())
+		case <-look.C:
+		}
+		since := time.Since(began)
+		if login == 0 && fileHas("/var/lib/kvmlab/labs/boot/console/srv.log", "srv login:") {
+			login = since
+		}
+		if lease == 0 && fileHas("/var/lib/kvmlab/labs/boot/leases/*", "10.5.0.2") {
+			lease = since
+		}
+	}
+	cpu, _, err := usage(pid)
+	if err != nil {
+		return err
+	}
+	f.login.add(login.Seconds())
+	f.lease.add(lease.Seconds())
+	f.cpu.add(cpu)
+	const chart = `systemctl is-system-running --wait >/dev/null; systemd-analyze time | head -1; echo; systemd-analyze blame --no-pager; echo
+		systemd-analyze critical-chain --no-pager | sed '1,/^$/d'`
+	out, err := exec.CommandContext(ctx, o.kvmlab, "exec", "-n", "--wait", "3m", "srv", "--", "sh", "-c", chart).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("systemd-analyze: %w: %s", err, out)
+	}
+	f.chart = strings.TrimSpace(string(out))
+	_, err = o.timed(ctx, "down", "--purge", "--yes")
+	return err
+}
+
+// guestProcess finds the QEMU of a domain, and when it began.
+func guestProcess(domain string) (pid int, began time.Time, err error) {
+	file := "/run/libvirt/qemu/" + domain + ".pid"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, began, fmt.Errorf("find the guest's process: %w", err)
+	}
+	if _, err := fmt.Sscan(string(text), &pid); err != nil {
+		return 0, began, fmt.Errorf("find the guest's process: %w", err)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return 0, began, err
+	}
+	return pid, info.ModTime(), nil
+}
+
+// fileHas looks for a text in files.
+func fileHas(pattern, text string) bool {
+	paths, err := filepath.Glob(pattern)
+	if err != nil {
+		return false
+	}
+	for _, path := range paths {
+		if content, err := os.ReadFile(path); err == nil && strings.Contains(string(content), text) {
+			return true
+		}
+	}
+	return false
+}
+
+// bootPage writes the section.
+func bootPage(rounds int, figures []*bootFigures) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## Boot of a full guest\n\nMeasured by `scripts/bench boot` on %s, in a private host, without hardware virtualisation, %d rounds in\n"+
+		"which every image had its turn. Seconds from the start of QEMU, and of processor time that QEMU took until both were\nthere: median (least–greatest).\n\n"+
+		"| image | login on the console | lease | processor |\n|---|---|---|---|\n", machine(), rounds)
+	row := func(s samples) string {
+		return fmt.Sprintf("%.1f (%.1f–%.1f)", s.quantile(0.5), s.quantile(0), s.quantile(1))
+	}
+	for i, f := range figures {
+		what := "now, " + f.digest
+		if i > 0 {
+			what = "before, " + f.digest
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", what, row(f.login), row(f.lease), row(f.cpu))
+	}
+	for i, f := range figures {
+		title := "The boot chart now, by systemd-analyze"
+		if i > 0 {
+			title = "Before, " + f.digest
+		}
+		fmt.Fprintf(&b, "\n%s:\n\n```\n%s\n```\n", title, f.chart)
+	}
+	return b.String()
+}
