@@ -59,6 +59,9 @@ func openHost(ctx context.Context, a *app, opts hostOptions) (_ *host, err error
 	if opts.oldImages {
 		oldImage = func(_ context.Context, name, base string) (engine.Image, error) {
 			img, err := image.LookupBase(a.dirs.ImagesDir(), name, base)
+			if err == nil {
+				err = img.Check()
+			}
 			return engineImage(img), err
 		}
 	}
@@ -110,6 +113,9 @@ func superviseProcess(a *app, files state.Lab) *supervisor.Process {
 // findImage finds what a guest boots.
 func findImage(dirs state.Dirs, name string) (engine.Image, error) {
 	img, err := image.Lookup(dirs.ImagesDir(), name)
+	if err == nil {
+		err = img.Check()
+	}
 	if err != nil {
 		return engine.Image{}, imageError(name, "", err)
 	}

@@ -81,13 +81,15 @@ func buildImage(ctx context.Context, a *app, name string, offline, force bool) e
 		return diag.New(diag.UnknownRecipe, diag.Args{"image": name, "known": strings.Join(recipes(), ", ")})
 	}
 	step := a.T("image.step.begin")
+	bar := cliui.StartBar(a.Streams)
 	img, err := build(ctx, image.Options{
 		Store: a.dirs.ImagesDir(), Offline: offline, Force: force, Log: a.log,
 		Progress: func(p image.Progress) {
 			step = stepOf(a, p)
-			a.Errf("[%d/%d] %s\n", p.Step, p.Steps, step)
+			bar.Set(p.Step, p.Steps, step)
 		},
 	})
+	bar.Close()
 	if err != nil {
 		return imageError(name, step, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kvmlab/kvmlab/internal/cliui"
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/lab"
 	"github.com/kvmlab/kvmlab/internal/state"
@@ -40,13 +41,15 @@ func importImage(ctx context.Context, a *app, name, file string, keyFiles []stri
 		return err
 	}
 	step := a.T("image.step.begin")
+	bar := cliui.StartBar(a.Streams)
 	img, err := image.Import(ctx, image.ImportOptions{
 		Store: a.dirs.ImagesDir(), Name: name, File: file, Keys: keys, Log: a.log,
 		Progress: func(p image.Progress) {
 			step = stepOf(a, p)
-			a.Errf("[%d/%d] %s\n", p.Step, p.Steps, step)
+			bar.Set(p.Step, p.Steps, step)
 		},
 	})
+	bar.Close()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return diag.New(diag.FileUnreadable, diag.Args{"file": file}).Wrap(err)

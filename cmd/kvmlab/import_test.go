@@ -112,3 +112,27 @@ func TestImportBadInput(t *testing.T) {
 		}
 	}
 }
+
+// TestDamagedImage changes one byte of the image that guests boot: up says which file, with both checksums, and has
+// changed nothing. As it was, the image is good again.
+func TestDamagedImage(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t)
+	s.run("kvmlab", "image", "show", "micro")
+	before := s.footprint()
+	const spoil = `cd /var/lib/kvmlab/images/micro/current && cp initrd.cpio /tmp/initrd.$$ &&
+		printf x | dd of=initrd.cpio bs=1 seek=5000 conv=notrunc status=none && echo /tmp/initrd.$$`
+	saved := strings.TrimSpace(s.run("sh", "-c", spoil))
+	defer os.Remove(saved)
+	r := s.try("kvmlab", "up")
+	if said := strings.Join(strings.Fields(r.err), " "); r.status != 4 || !strings.Contains(said, "KL403") ||
+		!strings.Contains(said, "initrd.cpio: its SHA-256 is ") {
+		t.Errorf("%+v", r)
+	}
+	if after := s.footprint(); after != before {
+		t.Errorf("it left something:\n%s\nbefore:\n%s", after, before)
+	}
+	s.run("cp", saved, "/var/lib/kvmlab/images/micro/current/initrd.cpio")
+	s.run("kvmlab", "up")
+	s.run("kvmlab", "down")
+}

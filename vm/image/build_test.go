@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cavaliergopher/cpio"
 	"github.com/google/go-cmp/cmp"
@@ -62,6 +63,9 @@ func files(t *testing.T, dir string) map[string]string {
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || d.Type()&fs.ModeSymlink != 0 {
 			return err
+		}
+		if d.Name() == "checked.json" {
+			return nil // of this very directory: it holds times
 		}
 		content, err := os.ReadFile(path)
 		rel, _ := filepath.Rel(dir, path)
@@ -296,6 +300,76 @@ func TestBuildMicroInterrupted(t *testing.T) {
 				t.Errorf("%s is still there: %v", scratch, err)
 			}
 		})
+	}
+}
+
+// TestCheck shows that a file is read when its time has changed, and then only.
+func TestCheck(t *testing.T) {
+	newFakeArchive(t)
+	img := build(t, image.Options{Store: t.TempDir()})
+	if err := img.Check(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(img.Kernel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(img.Kernel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[0]++
+	at := func(when time.Time) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(img.Kernel, content, 0o644), os.Chtimes(img.Kernel, when, when)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at(info.ModTime())
+	if err := img.Check(); err != nil {
+		t.Errorf("it was read, although it looks as it was: %v", err)
+	}
+	var corrupt *image.CorruptError
+	at(info.ModTime().Add(time.Second))
+	if err := img.Check(); !errors.As(err, &corrupt) || corrupt.Got == "" || !strings.Contains(err.Error(), corrupt.Want) {
+		t.Errorf("damaged, and %v", err)
+	}
+	content[0]--
+	at(info.ModTime().Add(time.Minute))
+	if err := errors.Join(img.Check(), img.Check()); err != nil {
+		t.Errorf("whole again, and %v", err)
+	}
+}
+
+// TestBuildDebianInterrupted ends a build while Debian is being installed: the image that was there stays, and nothing
+// of the new one.
+func TestBuildDebianInterrupted(t *testing.T) {
+	a := newFakeArchive(t)
+	a.write(t, "apt-get", `[ "$1" = indextargets ] && { echo "Debian|bookworm|http://m/debian/|bookworm|main"; exit; }
+for a; do case $a in *=*) cp "$dir/${a%%=*}.deb" "./${a%%=*}_x_amd64.deb";; esac; done`)
+	a.write(t, "mmdebstrap", `for root; do :; done; echo "I: extracting archives..." >&2; echo half >"$TMPDIR/half"; exec sleep 300`)
+	for _, program := range []string{"mke2fs", "qemu-img"} {
+		a.write(t, program, "exit 1")
+	}
+	store := t.TempDir()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	stop := errors.New("enough")
+	_, err := image.BuildDebian(ctx, image.Options{Store: store, Progress: func(p image.Progress) {
+		if p.Stage == image.StageInstall {
+			cancel(stop)
+		}
+	}})
+	if !errors.Is(err, stop) {
+		t.Errorf("error %v", err)
+	}
+	if all, err := image.List(store); err != nil || len(all) != 0 {
+		t.Errorf("half an image is there: %v, %v", all, err)
+	}
+	for name := range files(t, filepath.Join(store, image.Debian)) {
+		if name != ".build.lock" {
+			t.Errorf("left: %s", name)
+		}
 	}
 }
 

@@ -138,21 +138,6 @@ func List(store string) ([]Image, error) {
 	return images, errors.Join(damaged...)
 }
 
-// Verify reads the image's files and compares them with what was stored.
-// Errors: *CorruptError.
-func (i Image) Verify() error {
-	m, err := readManifest(i.Dir)
-	if err != nil {
-		return fmt.Errorf("verify image %q: %w", i.Name, err)
-	}
-	for _, f := range m.files() {
-		if err := checkFile(filepath.Join(i.Dir, f.Name), f.Size, f.SHA256); err != nil {
-			return fmt.Errorf("verify image %q: %w", i.Name, err)
-		}
-	}
-	return nil
-}
-
 // load makes an Image of a directory, after a look at its files' sizes.
 func load(dir string) (Image, error) {
 	m, err := readManifest(dir)

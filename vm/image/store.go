@@ -165,7 +165,11 @@ func (c content) publish(dir, name string) (Image, error) {
 	if err := syncDir(dir); err != nil {
 		return Image{}, err
 	}
-	return load(final)
+	img, err := load(final)
+	if err != nil {
+		return Image{}, err
+	}
+	return img, img.note()
 }
 
 // writeManifest replaces the manifest of an image.
