@@ -10,13 +10,16 @@ import (
 	"github.com/kvmlab/kvmlab/internal/watch"
 )
 
+// cardField is the field of a question about a card, and not about a message: its MAC address.
+const cardField = "mac"
+
 // answerFields are the fields that a question can be about: those of `kvmlab watch --predict`, and the sender's.
 func answerFields() []string {
 	var names []string
 	for _, f := range watch.PredictFields() {
 		names = append(names, string(f))
 	}
-	return append(names, "src_mac", "src_ip")
+	return append(names, "src_mac", "src_ip", cardField)
 }
 
 // tryAnswer compares what the student typed with the newest message of that type in the lab's own capture.
@@ -41,14 +44,17 @@ func (e *scene) truth(ctx context.Context, a *Assertion, given string) (right bo
 	if a.Value.Set {
 		return sameText(given, a.Value.Value), 0, nil
 	}
+	if a.Field.Value == cardField {
+		mac := e.nic(a).MAC
+		return sameMAC(given, mac[:]), 0, nil
+	}
 	r, err := e.asked(ctx, a)
 	if r == nil || err != nil {
 		return false, 0, err
 	}
 	switch a.Field.Value {
 	case "src_mac":
-		mac, err := net.ParseMAC(strings.TrimSpace(given))
-		return err == nil && slices.Equal(mac, net.HardwareAddr(r.Ethernet.Source)), r.Number, nil
+		return sameMAC(given, r.Ethernet.Source), r.Number, nil
 	case "src_ip":
 		address, err := netip.ParseAddr(strings.TrimSpace(given))
 		return err == nil && address == r.IP.Source, r.Number, nil
@@ -60,7 +66,7 @@ func (e *scene) truth(ctx context.Context, a *Assertion, given string) (right bo
 func (e *scene) asked(ctx context.Context, a *Assertion) (*watch.Record, error) {
 	records, err := e.wire(ctx, false)
 	for _, r := range slices.Backward(dhcpOf(records, e.nic(a))) {
-		if r.DHCP.Type == messageType(a.Type.Value) {
+		if r.DHCP.Type == messageType(a.Type.Value) && a.by(r) {
 			return r, err
 		}
 	}
@@ -71,6 +77,9 @@ func (e *scene) asked(ctx context.Context, a *Assertion) (*watch.Record, error) 
 func (e *scene) rightAnswer(ctx context.Context, a *Assertion) (string, error) {
 	if a.Value.Set {
 		return a.Value.Value, nil
+	}
+	if a.Field.Value == cardField {
+		return e.nic(a).MAC.String(), nil
 	}
 	r, err := e.asked(ctx, a)
 	if r == nil || err != nil {
@@ -83,6 +92,12 @@ func (e *scene) rightAnswer(ctx context.Context, a *Assertion) (string, error) {
 		return r.IP.Source.String(), nil
 	}
 	return r.Truth(watch.PredictField(a.Field.Value)), nil
+}
+
+// sameMAC compares a MAC address as people write them: with colons, dashes or dots, in small letters or capitals.
+func sameMAC(given string, mac []byte) bool {
+	read, err := net.ParseMAC(strings.TrimSpace(given))
+	return err == nil && slices.Equal(read, mac)
 }
 
 // sameText compares words as people write them: case, spaces and a full stop do not matter.

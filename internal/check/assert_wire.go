@@ -192,9 +192,14 @@ func tryMessage(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 		return Verdict{}, err
 	}
 	for _, r := range slices.Backward(dhcpOf(records, e.nic(a))) {
-		if r.DHCP.Type == messageType(a.Type.Value) && (!a.Server.Set || guestOf(r.Stations.Source) == a.Server.Value) {
+		if r.DHCP.Type == messageType(a.Type.Value) && a.by(r) {
 			return passed(r.Number)
 		}
 	}
 	return failed("no-message", "type", a.Type.Value, "guest", a.Guest.Value)
+}
+
+// by reports whether a message is from the server that is asserted, when one is.
+func (a *Assertion) by(r *watch.Record) bool {
+	return !a.Server.Set || guestOf(r.Stations.Source) == a.Server.Value
 }

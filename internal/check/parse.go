@@ -157,7 +157,7 @@ func (p *parser) assertion(a *Assertion) {
 	}
 	bad := ""
 	switch {
-	case a.Kind == "answer" && !a.Value.Set && (!a.Guest.Set || !a.Type.Set || !a.Field.Set):
+	case a.Kind == "answer" && !a.Value.Set && (!a.Guest.Set || !a.Field.Set || !a.Type.Set && a.Field.Value != cardField):
 		bad = "a question needs guest, type and field, or a value"
 	case a.Kind == "command" && a.Guest.Set == a.Host.Or(false):
 		bad = "a command runs in a guest or on the host: give one of them"
