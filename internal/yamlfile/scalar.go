@@ -1,9 +1,9 @@
 package yamlfile
 
 import (
-	"net/netip"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strconv"
 
