@@ -24,9 +24,19 @@ const (
 )
 
 func newDoctorCmd(a *app) *cobra.Command {
+	var class int
+	scenario := scenarios.Default
 	cmd := a.command("doctor", "doctor")
 	cmd.Args = a.maxArgs(0)
+	cmd.Flags().IntVar(&class, "class", 0, a.T("doctor.flag.class"))
+	cmd.Flags().StringVar(&scenario, "scenario", scenario, a.T("doctor.flag.scenario"))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed("class") && class < 1 {
+			return a.usageError(cmd, "doctor.class.none")
+		}
+		if class > 0 {
+			return runDoctorClass(cmd.Context(), a, class, scenario)
+		}
 		needs, err := defaultLabNeeds(a)
 		if err != nil {
 			return err

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/kvmlab/kvmlab/internal/doctor"
 )
 
 // bootLab is one debian guest on a bridge with DHCP.
@@ -99,13 +101,13 @@ func (f *bootFigures) measure(ctx context.Context, o options, file string) (err 
 			lease = since
 		}
 	}
-	cpu, _, err := usage(pid)
+	use, err := doctor.ReadUsage(pid)
 	if err != nil {
 		return err
 	}
 	f.login.add(login.Seconds())
 	f.lease.add(lease.Seconds())
-	f.cpu.add(cpu)
+	f.cpu.add(use.CPU.Seconds())
 	const chart = `systemctl is-system-running --wait >/dev/null; systemd-analyze time | head -1; echo; systemd-analyze blame --no-pager; echo
 		systemd-analyze critical-chain --no-pager | sed '1,/^$/d'`
 	out, err := exec.CommandContext(ctx, o.kvmlab, "exec", "-n", "--wait", "3m", "srv", "--", "sh", "-c", chart).CombinedOutput()

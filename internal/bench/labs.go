@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kvmlab/kvmlab/internal/doctor"
 )
 
 // labRounds is how often each way to a lab is measured.
@@ -140,9 +142,9 @@ func (f *labFigures) supervisor(ctx context.Context, o options) error {
 	if err := json.Unmarshal(out, &report); err != nil || len(report.Labs) != 1 {
 		return fmt.Errorf("read the status of %d labs: %w", len(report.Labs), err)
 	}
-	cpu, pss, err := usage(report.Labs[0].Supervisor.PID)
-	f.supervisorCPU.add(cpu)
-	f.supervisorPSS.add(pss)
+	use, err := doctor.ReadUsage(report.Labs[0].Supervisor.PID)
+	f.supervisorCPU.add(use.CPU.Seconds())
+	f.supervisorPSS.add(use.PSS)
 	return err
 }
 
@@ -170,12 +172,12 @@ func (o options) class(ctx context.Context, n int) (c classFigures, err error) {
 		if err != nil {
 			return c, fmt.Errorf("find a guest's process: %w", err)
 		}
-		cpu, pss, err := usage(pid)
+		use, err := doctor.ReadUsage(pid)
 		if err != nil {
 			return c, err
 		}
-		c.cpu += cpu
-		c.pss += pss
+		c.cpu += use.CPU.Seconds()
+		c.pss += use.PSS
 	}
 	c.guests = len(pids)
 	if c.guests == 0 {
@@ -185,37 +187,4 @@ func (o options) class(ctx context.Context, n int) (c classFigures, err error) {
 	c.pss /= float64(c.guests)
 	c.down, err = o.timed(ctx, "down", "--class", class)
 	return c, err
-}
-
-// usage reads how much processor time a process has had, in seconds, and its proportional memory, in MiB.
-func usage(pid int) (cpu, pss float64, err error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, 0, fmt.Errorf("read the use of process %d: %w", pid, err)
-	}
-	// After the name, which may hold anything: state is field 3, utime and stime are 14 and 15 (proc(5)).
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, 0, fmt.Errorf("read the use of process %d: %d fields", pid, len(fields))
-	}
-	const ticks = 100 // USER_HZ
-	for _, field := range fields[11:13] {
-		n, err := strconv.ParseFloat(field, 64)
-		if err != nil {
-			return 0, 0, fmt.Errorf("read the use of process %d: %w", pid, err)
-		}
-		cpu += n / ticks
-	}
-	rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		return 0, 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
-	}
-	for line := range strings.Lines(string(rollup)) {
-		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "Pss:" {
-			kib, err := strconv.ParseFloat(fields[1], 64)
-			return cpu, kib / 1024, err
-		}
-	}
-	return cpu, 0, fmt.Errorf("read the memory of process %d: no Pss", pid)
 }

@@ -254,6 +254,7 @@ const (
 	ClassName          Code = "KL622" // a student's name that makes no lab's name
 	ClassClash         Code = "KL623" // two students whose labs would have one name
 	ClassUnfit         Code = "KL624" // more labs than fit into memory
+	ClassTooLarge      Code = "KL626" // doctor: so many labs do not fit
 	ClassIncomplete    Code = "KL625" // some labs of a class are not as they should be
 	BadCheckID         Code = "KL630" // not the name of a check
 	UnknownCheck       Code = "KL631" // no check of that id

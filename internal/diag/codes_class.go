@@ -50,6 +50,16 @@ as it sees fit, guests of other labs among them; so this is refused before
 anything is begun. Labs that are up already are not counted again.`,
 	},
 	{
+		Code: ClassTooLarge, Exit: ExitHost, Args: []string{"asked", "fit", "what"},
+		Summary: `{{.asked}} labs do not fit: {{.what}} is enough for {{.fit}}`,
+		Hint:    `bring up fewer, take a lab with fewer or smaller guests, or a computer with more of it`,
+		Explanation: `
+One lab was brought up and measured: the proportional memory of its guests and
+its supervisor, the processor time until its leases and afterwards, and room for
+its disks. A tenth of memory and disk is left to the computer, and half of the
+processors to the students' work.`,
+	},
+	{
 		Code: ClassIncomplete, Exit: ExitFailed, Args: []string{"count", "missing"},
 		Summary: `{{len .missing}} of {{.count}} labs are not done: {{join .missing}}`,
 		Hint:    `the others are; mend the cause and give the same command again: it does only what is missing`,
