@@ -110,7 +110,7 @@ func lastWords(stderr string, state *os.ProcessState) string {
 // trialArgs is the guest that Domain.XML describes, without network cards and
 // channels, with its serial console on standard output.
 func trialArgs(o ProbeOptions, way Attempt) []string {
-	cpu := tcgCPU + ",+" + tcgRandom
+	cpu := tcgCPU + ",+" + tcgRandom + ",+" + tcgTimer
 	if way.Accel == AccelKVM {
 		cpu = "host"
 	}
