@@ -7,9 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/kvmlab/kvmlab/dhcp"
 	"github.com/kvmlab/kvmlab/internal/doctor"
 )
 
@@ -30,7 +32,7 @@ const (
 
 // bootFigures are what was measured of one image, in seconds.
 type bootFigures struct {
-	digest       string
+	digest, name string  // name: what it is, for people
 	login, lease samples // from the start of QEMU
 	cpu          samples // of QEMU, until there was a lease and a login
 	chart        string  // of the last boot
@@ -38,7 +40,7 @@ type bootFigures struct {
 
 // benchBoot measures the boot of a full guest. When the store holds more debian images than the present one, all of them
 // have a turn in every round: what an image was before a change is measured beside what it is now.
-func benchBoot(ctx context.Context, o options) (string, error) {
+func benchBoot(ctx context.Context, o options) (page string, err error) {
 	now, err := os.Readlink(filepath.Join(bootStore, "current"))
 	if err != nil {
 		return "", fmt.Errorf("find the debian image: %w", err)
@@ -47,10 +49,16 @@ func benchBoot(ctx context.Context, o options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	figures := []*bootFigures{{digest: now}}
+	link := filepath.Join(bootStore, "current")
+	defer func() { err = errors.Join(err, os.Remove(link), os.Symlink(now, link)) }()
+	figures := []*bootFigures{{digest: now, name: "now"}}
 	for _, manifest := range all {
 		if digest := filepath.Base(filepath.Dir(manifest)); digest != now {
-			figures = append(figures, &bootFigures{digest: digest})
+			name, known := o.images[digest]
+			if !known {
+				name = "before, " + digest
+			}
+			figures = append(figures, &bootFigures{digest: digest, name: name})
 		}
 	}
 	file := filepath.Join(o.dir, "boot.yaml")
@@ -94,10 +102,10 @@ func (f *bootFigures) measure(ctx context.Context, o options, file string) (err 
 		case <-look.C:
 		}
 		since := time.Since(began)
-		if login == 0 && fileHas("/var/lib/kvmlab/labs/boot/console/srv.log", "srv login:") {
+		if login == 0 && fileHas("/var/lib/kvmlab/labs/boot/console/srv.log", "login:") {
 			login = since
 		}
-		if lease == 0 && fileHas("/var/lib/kvmlab/labs/boot/leases/*", "10.5.0.2") {
+		if lease == 0 && leased("/var/lib/kvmlab/labs/boot/leases") {
 			lease = since
 		}
 	}
@@ -136,18 +144,16 @@ func guestProcess(domain string) (pid int, began time.Time, err error) {
 	return pid, info.ModTime(), nil
 }
 
-// fileHas looks for a text in files.
-func fileHas(pattern, text string) bool {
-	paths, err := filepath.Glob(pattern)
-	if err != nil {
-		return false
-	}
-	for _, path := range paths {
-		if content, err := os.ReadFile(path); err == nil && strings.Contains(string(content), text) {
-			return true
-		}
-	}
-	return false
+// fileHas looks for a text in a file.
+func fileHas(path, text string) bool {
+	content, err := os.ReadFile(path)
+	return err == nil && strings.Contains(string(content), text)
+}
+
+// leased reports whether somebody has a lease.
+func leased(dir string) bool {
+	leases, err := dhcp.ReadLeases(dir)
+	return err == nil && slices.ContainsFunc(leases, func(l dhcp.Lease) bool { return l.State == dhcp.StateBound })
 }
 
 // bootPage writes the section.
@@ -159,19 +165,11 @@ func bootPage(rounds int, figures []*bootFigures) string {
 	row := func(s samples) string {
 		return fmt.Sprintf("%.1f (%.1f–%.1f)", s.quantile(0.5), s.quantile(0), s.quantile(1))
 	}
-	for i, f := range figures {
-		what := "now, " + f.digest
-		if i > 0 {
-			what = "before, " + f.digest
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", what, row(f.login), row(f.lease), row(f.cpu))
+	for _, f := range figures {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.name, row(f.login), row(f.lease), row(f.cpu))
 	}
-	for i, f := range figures {
-		title := "The boot chart now, by systemd-analyze"
-		if i > 0 {
-			title = "Before, " + f.digest
-		}
-		fmt.Fprintf(&b, "\n%s:\n\n```\n%s\n```\n", title, f.chart)
+	for _, f := range figures {
+		fmt.Fprintf(&b, "\nThe boot chart by systemd-analyze, %s:\n\n```\n%s\n```\n", f.name, f.chart)
 	}
 	return b.String()
 }

@@ -20,15 +20,17 @@ var sections = map[string]func(ctx context.Context, o options) (string, error){
 	"lab":   benchLab,
 	"class": benchClass,
 	"boot":  benchBoot,
+	"copy":  benchCopy,
 	"dhcp":  benchDHCP,
 }
 
 // options are what all benchmarks are told.
 type options struct {
-	kvmlab string    // the program to measure
-	dir    string    // an empty directory on a real disk
-	quick  bool      // only whether it works: the numbers mean nothing
-	log    io.Writer // what is being done
+	kvmlab string            // the program to measure
+	dir    string            // an empty directory on a real disk
+	images map[string]string // by digest: what to call an earlier debian image
+	quick  bool              // only whether it works: the numbers mean nothing
+	log    io.Writer         // what is being done
 }
 
 // say tells what is being done; nothing depends on its being read.
@@ -54,6 +56,15 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.kvmlab, "kvmlab", "bin/kvmlab", "the program to measure")
 	flags.StringVar(&o.dir, "dir", ".", "where leases are written: a directory on a real disk")
 	flags.StringVar(&doc, "doc", "docs/benchmarks.md", "the page to write the section into; - prints it")
+	o.images = map[string]string{}
+	flags.Func("image", "what to call an earlier debian image, as DIGEST=NAME", func(text string) error {
+		digest, name, ok := strings.Cut(text, "=")
+		if !ok {
+			return errors.New("want DIGEST=NAME")
+		}
+		o.images[digest] = name
+		return nil
+	})
 	flags.BoolVar(&o.quick, "quick", false, "see in a minute whether it works; the page is left alone")
 	if err := flags.Parse(args); err != nil {
 		return err

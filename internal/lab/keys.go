@@ -94,7 +94,7 @@ func guestKeys() []yamlfile.Key[GuestSpec] {
 		}, "a name", parseGuestName, func(g *GuestSpec) *yamlfile.Field[string] { return &g.Name }),
 		yamlfile.ScalarKey(yamlfile.Key[GuestSpec]{
 			Name: "image", Schema: yamlfile.Defaulting(yamlfile.Pattern(imageNameForm, 64), DefaultImage),
-			Doc: "The image that the guest boots: micro, or another from kvmlab image list.",
+			Doc: "The image that the guest boots: micro, debian, or an imported one (kvmlab image list).",
 		}, "a name", parseImageName, func(g *GuestSpec) *yamlfile.Field[string] { return &g.Image }),
 		yamlfile.ScalarKey(yamlfile.Key[GuestSpec]{
 			Name: "memory", Schema: yamlfile.Pattern(sizeForm, 0),
@@ -106,7 +106,7 @@ func guestKeys() []yamlfile.Key[GuestSpec] {
 		}, "a number", parseCPUs, func(g *GuestSpec) *yamlfile.Field[int] { return &g.CPUs }),
 		yamlfile.ScalarKey(yamlfile.Key[GuestSpec]{
 			Name: "disk", Schema: yamlfile.Pattern(sizeForm, 0),
-			Doc: "The size of the guest's disk as a whole number of GiB, for an image that has one. By default the image's.",
+			Doc: "The size of the guest's disk as a whole number of GiB, for an image that has one, at least 4GiB. By default the image's.",
 		}, "an amount such as 8GiB", parseDisk, func(g *GuestSpec) *yamlfile.Field[Size] { return &g.Disk }),
 		{
 			Name: "files", Schema: yamlfile.ListOf(yamlfile.ObjectSchema("A file of the guest.", fileKeys()), maxFiles),
