@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,12 +73,11 @@ func TestDebianDisk(t *testing.T) {
 	if r := s.try("kvmlab", "reset", "srv"); !strings.Contains(r.err, "KL409") || !strings.Contains(r.err, "full/srv") {
 		t.Errorf("reset without a yes: %+v", r)
 	}
-	client := s.clientID("full")
 	s.run("kvmlab", "reset", "srv", "--yes")
 	// A fresh disk is another machine to DHCP servers, too: option 61 is made of an identifier that is kept on the disk.
-	for limit := time.Now().Add(expectLimit); s.clientID("full") == client; time.Sleep(time.Second) {
+	for limit := time.Now().Add(expectLimit); len(s.clients("full")) < 2; time.Sleep(time.Second) {
 		if time.Now().After(limit) {
-			t.Fatalf("the client identifier is still %x", client)
+			t.Fatalf("client identifiers before and after reset: %x", s.clients("full"))
 		}
 	}
 	if out := s.exec("ls /root; greet; cat /etc/machine-id"); !strings.HasPrefix(out, "greetings\n") || strings.Contains(out, identity) {
@@ -92,14 +92,20 @@ func TestDebianDisk(t *testing.T) {
 	}
 }
 
-// clientID is option 61 of the only client of a lab.
-func (s *sandbox) clientID(lab string) string {
+// clients are the client identifiers (option 61) that a lab's server has given leases to.
+func (s *sandbox) clients(lab string) []string {
 	s.t.Helper()
 	leases, err := dhcp.ReadLeases(filepath.Join("/proc", s.init, "root/var/lib/kvmlab/labs", lab, "leases"))
-	if err != nil || len(leases) != 1 || leases[0].ClientID == "" {
-		s.t.Fatalf("leases of %s: %+v, %v", lab, leases, err)
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	return leases[0].ClientID
+	var ids []string
+	for _, lease := range leases {
+		if lease.ClientID != "" && !slices.Contains(ids, lease.ClientID) {
+			ids = append(ids, lease.ClientID)
+		}
+	}
+	return ids
 }
 
 // exec runs a shell command in the guest srv, once that has booted.

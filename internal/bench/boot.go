@@ -53,7 +53,7 @@ func benchBoot(ctx context.Context, o options) (page string, err error) {
 	defer func() { err = errors.Join(err, os.Remove(link), os.Symlink(now, link)) }()
 	figures := []*bootFigures{{digest: now, name: "now"}}
 	for _, manifest := range all {
-		if digest := filepath.Base(filepath.Dir(manifest)); digest != now {
+		if digest := filepath.Base(filepath.Dir(manifest)); digest != now && digest != "current" {
 			name, known := o.images[digest]
 			if !known {
 				name = "before, " + digest
