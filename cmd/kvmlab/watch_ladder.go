@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image/color"
 	"io"
 	"strings"
 	"time"
@@ -22,10 +23,18 @@ type (
 )
 
 // ladderProgram is the ladder as a bubbletea model: it only passes on.
-type ladderProgram struct{ ladder *watch.Ladder }
+type ladderProgram struct {
+	ladder *watch.Ladder
+	colour bool
+}
 
-// Init starts the clock.
-func (p ladderProgram) Init() tea.Cmd { return tick() }
+// Init starts the clock, and asks the terminal whether it is a light or a dark one.
+func (p ladderProgram) Init() tea.Cmd {
+	if !p.colour {
+		return tick()
+	}
+	return tea.Batch(tick(), tea.RequestBackgroundColor)
+}
 
 // tick comes once a second, for the leases' bars.
 func tick() tea.Cmd { return tea.Tick(time.Second, func(t time.Time) tea.Msg { return tickMsg(t) }) }
@@ -40,6 +49,8 @@ func (p ladderProgram) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tickMsg:
 		p.ladder.Tick(time.Time(msg))
 		return p, tick()
+	case tea.BackgroundColorMsg:
+		p.ladder.Repaint(ladderPaint(p.colour, !msg.IsDark()))
 	case tea.WindowSizeMsg:
 		p.ladder.Resize(msg.Width, msg.Height)
 	case tea.KeyPressMsg:
@@ -57,8 +68,9 @@ func (p ladderProgram) View() tea.View {
 	return view
 }
 
-// ladderPaint uses the terminal's own sixteen colours, so that it fits light and dark ones.
-func ladderPaint(colour bool) watch.Paint {
+// ladderPaint uses the terminal's own colours, which themes make to be read on dark ground. Green and yellow cannot be
+// read on white, so a terminal that says that it is light gets dark shades of them (of the 256 colours).
+func ladderPaint(colour, light bool) watch.Paint {
 	style := func(s lipgloss.Style) func(string) string {
 		return func(text string) string { return s.Render(text) }
 	}
@@ -67,20 +79,30 @@ func ladderPaint(colour bool) watch.Paint {
 		Faint:  style(lipgloss.NewStyle().Faint(true)),
 		Select: style(lipgloss.NewStyle().Reverse(true)),
 	}
-	if colour {
-		paint.Good = style(lipgloss.NewStyle().Foreground(lipgloss.Green))
-		paint.Warn = style(lipgloss.NewStyle().Foreground(lipgloss.Yellow))
-		paint.Bad = style(lipgloss.NewStyle().Foreground(lipgloss.Red))
+	if !colour {
+		return paint
+	}
+	lightDark := lipgloss.LightDark(!light)
+	for _, hue := range []struct {
+		paint       *func(string) string
+		light, dark color.Color
+	}{
+		{&paint.Good, lipgloss.Color("22"), lipgloss.Green},
+		{&paint.Warn, lipgloss.Color("94"), lipgloss.Yellow},
+		{&paint.Bad, lipgloss.Color("124"), lipgloss.Red},
+	} {
+		*hue.paint = style(lipgloss.NewStyle().Foreground(lightDark(hue.light, hue.dark)))
 	}
 	return paint
 }
 
 // runLadder shows the ladder until the user leaves or ctx ends.
 func runLadder(ctx context.Context, a *app, title string, live bool, next func() (*watch.Record, error), follower *watch.Follower) error {
+	colour := a.OutStyle().Coloured()
 	ladder := watch.NewLadder(watch.LadderOptions{
-		Say: a, Title: title, Names: follower.Names, Paint: ladderPaint(a.OutStyle().Coloured()), ASCII: !a.Unicode(), Live: live,
+		Say: a, Title: title, Names: follower.Names, Paint: ladderPaint(colour, false), ASCII: !a.Unicode(), Live: live,
 	})
-	program := tea.NewProgram(ladderProgram{ladder}, tea.WithContext(ctx), tea.WithInput(a.In), tea.WithOutput(a.Out))
+	program := tea.NewProgram(ladderProgram{ladder, colour}, tea.WithContext(ctx), tea.WithInput(a.In), tea.WithOutput(a.Out))
 	failed := make(chan error, 1)
 	go func() {
 		err := eachRecord(next, func(r *watch.Record) error { program.Send(recordMsg{r}); return nil })

@@ -181,6 +181,18 @@ func captureIsReadByTshark(t *testing.T, s *sandbox) {
 			}
 		}
 	}
+	ring := filepath.Join(t.TempDir(), "ring.pcapng")
+	s.run("kvmlab", "capture", "--past", "-w", ring, "--filter", "kind=dhcp", "--file-size", "1KiB", "--files", "2")
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(ring), "*"))
+	if err != nil || len(files) != 2 {
+		t.Errorf("the ring is %q, %v", files, err)
+	}
+	for _, file := range files {
+		quietly(t, "capinfos", file)
+		if !strings.Contains(watchFile(t, file), "/4 ") {
+			t.Errorf("no message in %s", file)
+		}
+	}
 	live := filepath.Join(t.TempDir(), "live.pcapng")
 	end := s.interruptible(live, "capture", "--since", "up", "-w", "-")
 	address := s.statusOf("wires").Guests[0].NICs[0].Lease.Address

@@ -88,6 +88,9 @@ func (l *Ladder) End() { l.live = false }
 // Resize gives the size of the screen in cells.
 func (l *Ladder) Resize(width, height int) { l.width, l.height = width, height }
 
+// Repaint changes the paint, when the terminal has told its background.
+func (l *Ladder) Repaint(p Paint) { l.paint = p.orPlain() }
+
 // Tick gives the time, for the leases' bars.
 func (l *Ladder) Tick(now time.Time) { l.now = now }
 
