@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kvmlab/kvmlab/internal/conffile"
 	"github.com/kvmlab/kvmlab/internal/diag"
@@ -109,9 +110,11 @@ func (f *finder) allowed() []program {
 }
 
 // program is the one that the student works with: one that runs before one that was started and failed, before one
-// whose file names the network.
+// whose files name the network; of equals, the one whose files were changed last.
 func (f *finder) program() (program, bool) {
-	best, score := program{}, -1
+	var best program
+	var last time.Time
+	score := -1
 	for _, p := range f.allowed() {
 		s := 0
 		if f.process(p) != nil {
@@ -120,34 +123,51 @@ func (f *finder) program() (program, bool) {
 		if u := f.unit(p.unit); u != nil && u.Active != "inactive" {
 			s += 2
 		}
-		if f.hasNetwork(p) {
+		named, changed := f.named(p)
+		if named {
 			s++
 		}
-		if s > score {
-			best, score = p, s
+		if s > score || s == score && s > 0 && changed.After(last) {
+			best, last, score = p, changed, s
 		}
 	}
 	return best, score >= 0
 }
 
-// hasNetwork says whether the text of a program's files has the beginning of the network's address in it.
-func (f *finder) hasNetwork(p program) bool {
-	network := f.want.Address.Masked().Addr().String()
-	network = strings.TrimSuffix(network, "0")
+// named says whether a program's files name the network, comments apart, and when one was changed last that does.
+func (f *finder) named(p program) (found bool, changed time.Time) {
+	if !f.want.Address.IsValid() {
+		return false, changed
+	}
+	network := strings.TrimSuffix(f.want.Address.Masked().Addr().String(), "0")
 	for name, file := range f.seen.Files {
-		dir, base := path.Split(name)
-		var ours bool
-		switch p.id {
-		case ISC:
-			ours = dir == "/etc/dhcp/"
-		case Kea:
-			ours = dir == "/etc/kea/"
-		case Dnsmasq:
-			ours = name == dnsmasqPath || dir == "/etc/dnsmasq.d/"
+		if !p.owns(name) {
+			continue
 		}
-		if ours && base != "dhclient.conf" && f.want.Address.IsValid() && strings.Contains(file.Text, network) {
-			return true
+		for line := range strings.Lines(file.Text) {
+			line = strings.TrimLeft(line, " \t")
+			if strings.Contains(line, network) && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "//") {
+				found = true
+				if file.Modified.After(changed) {
+					changed = file.Modified
+				}
+				break
+			}
 		}
+	}
+	return found, changed
+}
+
+// owns says whether a file is in one of a program's places.
+func (p program) owns(name string) bool {
+	dir, base := path.Split(name)
+	switch p.id {
+	case ISC:
+		return dir == "/etc/dhcp/" && base != "dhclient.conf"
+	case Kea:
+		return dir == "/etc/kea/"
+	case Dnsmasq:
+		return name == dnsmasqPath || dir == "/etc/dnsmasq.d/"
 	}
 	return false
 }

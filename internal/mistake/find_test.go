@@ -1,7 +1,11 @@
 package mistake_test
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/netip"
 	"strings"
@@ -147,11 +151,9 @@ func TestAnEditThatChangesNothing(t *testing.T) {
 	}
 }
 
-const readOutput = `@time 1772445660.500000000 100.25 100
-@file 1772445600.123456789 /etc/dhcp/dhcpd.conf
-YXV0aG9yaXRhdGl2
-ZTsK
-@file 1772445600.0 /etc/with space
+var readOutput = `@time 1772445660.500000000 100.25
+@files
+` + archive() + `
 @links
 [{"ifname":"lo","flags":["LOOPBACK","UP","LOWER_UP"],"address":"00:00:00:00:00:00","addr_info":[{"local":"127.0.0.1","prefixlen":8},{"local":"::1","prefixlen":128}]},{"ifname":"eth1","flags":["BROADCAST"],"address":"02:00:00:00:00:11","addr_info":[]}]
 @udp
@@ -179,6 +181,26 @@ ActiveEnterTimestamp=
 1772445611.250000 srv isc-dhcp-server: no pid
 @end
 `
+
+// archive is what tar makes of two files.
+func archive() string {
+	var out bytes.Buffer
+	packed := gzip.NewWriter(&out)
+	w := tar.NewWriter(packed)
+	for _, f := range []struct {
+		name, text string
+		modified   time.Time
+	}{
+		{"/etc/dhcp/dhcpd.conf", "authoritative;\n", time.Unix(1772445600, 123456789)},
+		{"/etc/with space", "", time.Unix(1772445600, 0)},
+	} {
+		w.WriteHeader(&tar.Header{Name: f.name, Size: int64(len(f.text)), ModTime: f.modified, Format: tar.FormatPAX, Typeflag: tar.TypeReg})
+		w.Write([]byte(f.text))
+	}
+	w.Close()
+	packed.Close()
+	return base64.StdEncoding.EncodeToString(out.Bytes())
+}
 
 func TestRead(t *testing.T) {
 	run := func(_ context.Context, argv ...string) ([]byte, error) {

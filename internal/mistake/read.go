@@ -1,13 +1,16 @@
 package mistake
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"regexp"
@@ -20,7 +23,7 @@ import (
 var readScript string
 
 // Read runs one script in a guest, through run, and returns what it has found. run executes a program there and returns
-// what it printed. The guest needs a shell, iproute2 and coreutils; without systemd its units and journal stay empty.
+// what it printed. The guest needs a shell, iproute2, tar and coreutils; without systemd its units and journal stay empty.
 // Errors: those of run; an output that does not end as it should.
 func Read(ctx context.Context, run func(ctx context.Context, argv ...string) ([]byte, error)) (Guest, error) {
 	out, err := run(ctx, "/bin/sh", "-c", readScript)
@@ -30,94 +33,100 @@ func Read(ctx context.Context, run func(ctx context.Context, argv ...string) ([]
 	return Parse(out)
 }
 
+// tick is the unit of a process's start in /proc, which Linux shows in hundredths of a second on every machine.
+const tick = 10 * time.Millisecond
+
+// maxFile is how much of a file is read: a configuration is never so large, a list of leases may be.
+const maxFile = 256 << 10
+
 // reading takes the script's output apart.
 type reading struct {
 	guest Guest
-	// boot is when the guest was booted, by its clock, and tick how long one of its clock ticks is.
+	// boot is when the guest was booted, by its clock.
 	boot time.Time
-	tick time.Duration
-	// file is the one whose text is being read.
-	file string
-	text strings.Builder
-	unit Unit
-	gone bool // the unit is not installed
+	// archive is the files' section so far.
+	archive strings.Builder
+	unit    Unit
+	gone    bool // the unit is not installed
 }
 
 // Parse takes the output of the script apart. Lines that it does not know are passed over; an output that was cut off is
 // an error, because what is missing would be taken for absent.
 func Parse(out []byte) (Guest, error) {
-	r := &reading{tick: 10 * time.Millisecond, guest: Guest{
-		Files: map[string]File{}, Links: []Link{}, Processes: []Process{},
-	}}
+	r := &reading{guest: Guest{Links: []Link{}, Processes: []Process{}}}
 	section, ended := "", false
 	for raw := range bytes.Lines(out) {
 		line := strings.TrimRight(string(raw), "\r\n")
+		var err error
 		if name, ok := strings.CutPrefix(line, "@"); ok {
-			if err := r.finish(); err != nil {
-				return Guest{}, err
-			}
 			var rest string
 			section, rest, _ = strings.Cut(name, " ")
-			if err := r.begin(section, rest); err != nil {
-				return Guest{}, err
-			}
+			r.endUnit()
 			ended = section == "end"
-			continue
+			if section == "time" {
+				err = r.time(strings.Fields(rest))
+			}
+		} else {
+			err = r.line(section, line)
 		}
-		if err := r.line(section, line); err != nil {
+		if err != nil {
 			return Guest{}, fmt.Errorf("read the guest's %s: %w", section, err)
 		}
 	}
 	if !ended {
 		return Guest{}, errors.New("read the guest's state: the output ends before its end")
 	}
+	if err := r.files(); err != nil {
+		return Guest{}, fmt.Errorf("read the guest's files: %w", err)
+	}
 	return r.guest, nil
 }
 
-// begin reads the line with which a section begins.
-func (r *reading) begin(section, rest string) error {
-	fields := strings.Fields(rest)
-	switch {
-	case section == "time" && len(fields) == 3:
-		now, err := seconds(fields[0])
-		if err != nil {
-			return err
-		}
-		up, err := strconv.ParseFloat(fields[1], 64)
-		if err != nil {
-			return fmt.Errorf("read the guest's uptime: %w", err)
-		}
-		r.guest.Time = now
-		r.boot = now.Add(-time.Duration(up * float64(time.Second)))
-		if hz, err := strconv.Atoi(fields[2]); err == nil && hz > 0 {
-			r.tick = time.Second / time.Duration(hz)
-		}
-	case section == "file" && len(fields) >= 2:
-		modified, err := seconds(fields[0])
-		if err != nil {
-			return err
-		}
-		_, r.file, _ = strings.Cut(rest, " ")
-		r.guest.Files[r.file] = File{Modified: modified}
+// time reads the guest's clock and for how long it has been up.
+func (r *reading) time(fields []string) error {
+	if len(fields) != 2 {
+		return errors.New("no time")
 	}
+	now, err := seconds(fields[0])
+	if err != nil {
+		return err
+	}
+	up, err := strconv.ParseFloat(fields[1], 64)
+	if err != nil {
+		return err
+	}
+	r.guest.Time = now
+	r.boot = now.Add(-time.Duration(up * float64(time.Second)))
 	return nil
 }
 
-// finish ends a section.
-func (r *reading) finish() error {
-	if r.file != "" {
-		text, err := base64.StdEncoding.DecodeString(r.text.String())
-		if err != nil {
-			return fmt.Errorf("read the guest's file %s: %w", r.file, err)
-		}
-		file := r.guest.Files[r.file]
-		file.Text = string(text)
-		r.guest.Files[r.file] = file
-		r.file = ""
-		r.text.Reset()
+// files unpacks the archive of the files.
+func (r *reading) files() error {
+	r.guest.Files = map[string]File{}
+	if r.archive.Len() == 0 {
+		return nil
 	}
-	r.endUnit()
-	return nil
+	packed, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, strings.NewReader(r.archive.String())))
+	if err != nil {
+		return err
+	}
+	archive := tar.NewReader(packed)
+	for {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		text, err := io.ReadAll(io.LimitReader(archive, maxFile))
+		if err != nil {
+			return err
+		}
+		if h.Typeflag == tar.TypeReg {
+			r.guest.Files[h.Name] = File{Text: string(text), Modified: h.ModTime.UTC()}
+		}
+	}
 }
 
 func (r *reading) endUnit() {
@@ -140,8 +149,8 @@ func seconds(text string) (time.Time, error) {
 
 func (r *reading) line(section, line string) error {
 	switch section {
-	case "file":
-		r.text.WriteString(line)
+	case "files":
+		r.archive.WriteString(line)
 	case "links":
 		return r.links(line)
 	case "udp":
@@ -276,7 +285,7 @@ func (r *reading) process(line string) error {
 		return err
 	}
 	r.guest.Processes = append(r.guest.Processes, Process{
-		PID: pid, Started: r.boot.Add(time.Duration(ticks) * r.tick),
+		PID: pid, Started: r.boot.Add(time.Duration(ticks) * tick),
 		Args: strings.Split(strings.TrimRight(string(command), "\x00"), "\x00"),
 	})
 	return nil
