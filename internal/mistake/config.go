@@ -86,7 +86,7 @@ func (r Range) contains(a netip.Addr) bool { return r.First.Compare(a) <= 0 && a
 // files reads the configuration of the program that the student has worked with.
 func (f *finder) files() {
 	p, ok := f.program()
-	if !ok {
+	if !ok || f.ownFile(p) {
 		return
 	}
 	var c *config
@@ -168,6 +168,28 @@ func (p program) owns(name string) bool {
 		return dir == "/etc/kea/"
 	case Dnsmasq:
 		return name == dnsmasqPath || dir == "/etc/dnsmasq.d/"
+	}
+	return false
+}
+
+// ownFile says whether a program runs with a configuration that is not the one of its package: what that says is not
+// known.
+func (f *finder) ownFile(p program) bool {
+	process := f.process(p)
+	if process == nil {
+		return false
+	}
+	usual := map[Program]string{ISC: dhcpdPath, Kea: keaPath, Dnsmasq: dnsmasqPath}[p.id]
+	if p.id == ISC {
+		usual = dhcpdFile(f.texts())
+	}
+	for i, arg := range process.Args {
+		if i > 0 && slices.Contains([]string{"-cf", "-c", "-C", "--conf-file"}, process.Args[i-1]) && arg != usual {
+			return true
+		}
+		if file, ok := strings.CutPrefix(arg, "--conf-file="); ok && file != usual {
+			return true
+		}
 	}
 	return false
 }

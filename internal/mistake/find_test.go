@@ -242,6 +242,17 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// FuzzParse gives any output: a guest is the student's, who may have put another program in the place of ss.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(readOutput))
+	f.Add([]byte("@time 1 2\n@files\nH4sIAAAA\n@links\n[{}]\n@udp\na b c :\n@packet\na b c d *:*\n@units\nId=\n\n@processes\n1 1 AA==\n@end\n"))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		if guest, err := mistake.Parse(out); err == nil {
+			mistake.Find(guest, task())
+		}
+	})
+}
+
 func TestReadRefusesHalfAnOutput(t *testing.T) {
 	for _, cut := range []int{0, 100, len(readOutput) - len("@end\n")} {
 		if _, err := mistake.Parse([]byte(readOutput[:cut])); err == nil {

@@ -20,12 +20,9 @@ const (
 
 // readISC reads dhcpd's configuration, and reports what dhcpd would refuse.
 func (f *finder) readISC(p program) *config {
-	c := &config{program: p, files: []string{dhcpdPath, defaultsPath}}
 	texts := f.texts()
+	c := &config{program: p, files: []string{dhcpdFile(texts), defaultsPath}}
 	defaults := conffile.ParseDefaults(defaultsPath, texts[defaultsPath])
-	if v, ok := defaults.Get("DHCPDv4_CONF"); ok && v.Text != "" {
-		c.files[0] = v.Text
-	}
 	d := conffile.ParseDHCPD(c.files[0], texts)
 	f.misnamed(d, texts, c.files[0])
 	for _, x := range d.Problems {
@@ -46,6 +43,14 @@ func (f *finder) readISC(p program) *config {
 		c.all = true
 	}
 	return c
+}
+
+// dhcpdFile is the file that Debian's start script gives to dhcpd.
+func dhcpdFile(texts map[string]string) string {
+	if v, ok := conffile.ParseDefaults(defaultsPath, texts[defaultsPath]).Get("DHCPDv4_CONF"); ok && v.Text != "" {
+		return v.Text
+	}
+	return dhcpdPath
 }
 
 // misnamed looks for a configuration in a file beside the one that dhcpd reads.
@@ -117,10 +122,24 @@ type statements struct {
 	hosts   []host
 }
 
-// collect notes what a statement that is well formed declares.
+// subnet notes what a declaration that is well formed says.
 func (s *statements) subnet(x *conffile.Statement, prefix netip.Prefix) {
 	net := subnet{prefix: prefix, pos: x.Pos(), options: map[string]setting{}}
 	s.ranges(x.Inside, &net)
+	if outer := x.Parent; outer != nil && outer.Is("shared-network") {
+		// A pool may stand beside its subnet.
+		shared := subnet{}
+		for _, in := range outer.Inside {
+			if in.Is("pool") {
+				s.ranges(in.Inside, &shared)
+			}
+		}
+		for _, r := range shared.ranges {
+			if prefix.Contains(r.First) {
+				net.ranges = append(net.ranges, r)
+			}
+		}
+	}
 	net.lease, net.leasePos = s.lease(x)
 	for list := x; ; list = list.Parent {
 		if a := s.authority(list); a != nil {

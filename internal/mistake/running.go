@@ -22,7 +22,9 @@ func (f *finder) running() {
 		f.add(rankRunning, diag.New(diag.ServerNotRunning, diag.Args{"program": p.name, "unit": p.unit}))
 		return
 	}
-	f.restarted(p, process)
+	if !f.ownFile(p) {
+		f.restarted(p, process)
+	}
 	f.sockets(p, process)
 }
 

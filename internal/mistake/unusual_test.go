@@ -66,6 +66,26 @@ func unusual() []right {
 				" subnet 192.168.1.0 netmask 255.255.255.0 { pool { range 192.168.1.2 192.168.1.10; } }\n}\n"),
 		},
 		{
+			name: "a pool beside its subnet, in a shared-network", serve: isc,
+			files: conf("shared-network aula {\n option routers 192.168.1.1;\n option domain-name-servers 192.168.1.1;\n" +
+				" subnet 192.168.1.0 netmask 255.255.255.0 { }\n pool { range 192.168.1.2 192.168.1.10; }\n}\n"),
+		},
+		{
+			name: "another file for dhcpd, named in /etc/default", serve: byScript,
+			files: map[string]string{
+				defaults: "DHCPDv4_CONF=/etc/dhcp/aula.conf\nINTERFACESv4=eth1\n", "/etc/dhcp/aula.conf": goodDHCPD, dhcpdConf: "-",
+			},
+		},
+		{
+			name: "dhcpd started by hand, with a file of one's own", files: map[string]string{
+				"/etc/mine.conf": goodDHCPD, dhcpdConf: "-", defaults: "INTERFACESv4=\"\"\n",
+			},
+			serve: func(m *machine) {
+				m.t.Helper()
+				m.start(serving, "dhcpd", "-4", "-f", "-d", "-cf", "/etc/mine.conf", "eth1")
+			},
+		},
+		{
 			name: "the subnet in a group", serve: isc,
 			files: conf("group {\n option routers 192.168.1.1;\n option domain-name-servers 192.168.1.1;\n" +
 				" subnet 192.168.1.0 netmask 255.255.255.0 { range 192.168.1.2 192.168.1.10; }\n}\n"),
