@@ -248,12 +248,13 @@ func (s *statements) host(x *conffile.Statement) {
 	s.hosts = append(s.hosts, h)
 }
 
-// padMAC gives every octet two digits, as net.ParseMAC wants them; dhcpd takes one.
+// padMAC gives every octet two digits, as net.ParseMAC wants them; dhcpd takes one, and zeros before them.
 func padMAC(text string) string {
 	parts := strings.Split(text, ":")
 	for i, part := range parts {
-		if len(part) == 1 {
-			parts[i] = "0" + part
+		if part != "" {
+			part = strings.TrimLeft(part, "0")
+			parts[i] = strings.Repeat("0", max(2-len(part), 0)) + part
 		}
 	}
 	return strings.Join(parts, ":")

@@ -40,8 +40,11 @@ func (s *statements) check(x *conffile.Statement) {
 // checkUnknown names a word that dhcpd does not have. A function call, or a name that an expression defines, is none.
 func (s *statements) checkUnknown(x *conffile.Statement) {
 	word := x.Words[0]
-	if ascii := strings.IndexFunc(word.Text, func(r rune) bool { return r > '~' }) < 0; !ascii ||
-		len(x.Words) > 1 && x.Words[1].Text == "(" || !startsWithLetter(word.Text) || s.inExpression(x) {
+	if !isASCII(word.Text) || len(x.Words) > 1 && x.Words[1].Text == "(" || s.inExpression(x) {
+		return
+	}
+	if !startsWithLetter(word.Text) {
+		s.add(rankSyntax, diag.New(diag.WordUnknown, diag.Args{"given": word.Text}).At(word.Pos))
 		return
 	}
 	if len(x.Words) > 1 && x.Words[1].Text == "=" && conffile.IsStatement(word.Text) {
@@ -167,6 +170,9 @@ func (s *statements) checkRange(x *conffile.Statement) {
 
 // badRange says what is wrong with a range that is not one or two addresses.
 func (s *statements) badRange(x *conffile.Statement, v conffile.Value) {
+	if strings.Contains(v.Text, ". ") || strings.Contains(v.Text, " .") {
+		return // to dhcpd "192.168.1. 39" is an address
+	}
 	if strings.Contains(v.Text, "-") && !strings.Contains(v.Text, "dynamic") {
 		s.add(rankSyntax, diag.New(diag.RangeDash, diag.Args{"given": v.Text}).At(v.Pos))
 		return
