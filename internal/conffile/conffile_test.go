@@ -166,6 +166,7 @@ func TestKeaProblems(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"well", `{"a": [1, -2.5e3, true, null, "x\"y"], "b": {}}`, ""},
 		{"trailing commas", "{\"a\": [1,],\n}", "trailing 1:9, trailing 1:11"},
+		{"two commas", "[1,,2]", "trailing 1:4"},
 		{"missing comma", "{\"a\": 1\n\"b\": 2}", "comma 1:8"},
 		{"missing brace", `{"a": [ {"b": 1 ] }`, "closing 1:9"},
 		{"end", `{"a": [`, "closing 1:7, closing 1:1"},

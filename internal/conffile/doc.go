@@ -99,7 +99,7 @@ const (
 	MissingFile
 	// IncludeLoop is a file that includes itself.
 	IncludeLoop
-	// TrailingComma stands behind the last element.
+	// TrailingComma stands behind the last element, or behind another comma.
 	TrailingComma
 	// MissingComma is between two elements.
 	MissingComma

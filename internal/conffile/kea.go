@@ -215,10 +215,13 @@ func (p *keaParser) list(n *Node, open keaToken, depth int) {
 		before := p.at
 		p.element(n, depth)
 		comma = keaToken{}
-		if p.tok.kind == ',' {
+		for ; p.tok.kind == ','; p.next() {
+			if comma.kind != 0 { // a second one, which Kea takes as it takes one at the end
+				p.problem(TrailingComma, p.tok)
+			}
 			comma = p.tok
-			p.next()
-		} else if p.at == before && p.tok.kind != end { // nothing was taken
+		}
+		if p.at == before && p.tok.kind != end { // nothing was taken
 			p.next()
 		}
 	}

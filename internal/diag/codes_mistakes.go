@@ -253,13 +253,13 @@ the reason is in the journal (journalctl -u …).`,
 	},
 	{
 		Code: CommaTrailing, Severity: Warning,
-		Summary: `a comma stands behind the last element`,
+		Summary: `there is a comma too many`,
 		Hint:    `take it out: in JSON a comma stands between two elements`,
 		Explanation: `
-JSON has no comma behind the last element of a list. Kea 2.2, which Debian 12
-has, only warns ("Extraneous comma. A piece of configuration may have been
-omitted."); older versions and every other program that reads JSON refuse the
-file. "kea-dhcp4 -t FILE" gives line and column.`,
+JSON has no comma behind the last element of a list, and no two in a row. Kea
+2.2, which Debian 12 has, only warns ("Extraneous comma. A piece of configuration
+may have been omitted."); older versions and every other program that reads JSON
+refuse the file. "kea-dhcp4 -t FILE" gives line and column.`,
 	},
 	{
 		Code: JSONBroken, Exit: ExitChecks, Args: []string{"found"},

@@ -36,9 +36,20 @@ var dnsmasqWords = []string{
 // dnsmasqOptions are dnsmasq's names of the options that differ from dhcpd's.
 var dnsmasqOptions = map[string][]string{
 	"routers": {"router", "3"}, "domain-name-servers": {"dns-server", "6"}, "domain-name": {"domain-name", "15"},
-	"ntp-servers": {"ntp-server", "42"}, "broadcast-address": {"broadcast", "28"}, "subnet-mask": {"netmask", "1"},
+	"ntp-servers": {"ntp-server", "42"}, "broadcast-address": {"28"}, "subnet-mask": {"netmask", "1"},
 	"domain-search": {"domain-search", "119"},
 }
+
+// dnsmasqNames are the names of options that dnsmasq knows (dnsmasq --help dhcp).
+var dnsmasqNames = strings.Fields(`
+	netmask time-offset router dns-server log-server lpr-server boot-file-size domain-name swap-server root-path
+	extension-path ip-forward-enable non-local-source-routing policy-filter max-datagram-reassembly default-ttl
+	mtu all-subnets-local router-discovery router-solicitation static-route trailer-encapsulation arp-timeout
+	ethernet-encap tcp-ttl tcp-keepalive nis-domain nis-server ntp-server netbios-ns netbios-dd netbios-nodetype
+	netbios-scope x-windows-fs x-windows-dm T1 T2 vendor-class nis+-domain nis+-server tftp-server bootfile-name
+	mobile-ip-home smtp-server pop3-server nntp-server irc-server user-class rapid-commit client-arch
+	client-interface-id client-machine-id posix-timezone tzdb-timezone ipv6-only domain-search sip-server
+	classless-static-route vendor-id-encap tftp-server-address server-ip-address`)
 
 // dnsmasqReader reads dnsmasq's configuration, and reports what dnsmasq would refuse.
 type dnsmasqReader struct {
@@ -80,6 +91,8 @@ func (r *dnsmasqReader) line(line conffile.DnsmasqLine) {
 		r.dhcpRange(line)
 	case "dhcp-host":
 		r.dhcpHost(line)
+	case "dhcp-option":
+		r.dhcpOption(line)
 	default:
 		meant := yamlfile.Suggest(name, dnsmasqWords)
 		if meant != "" && len(name) > 3 && isASCII(name) {
@@ -113,6 +126,9 @@ func (r *dnsmasqReader) dhcpRange(line conffile.DnsmasqLine) {
 	}
 	last, err := netip.ParseAddr(fields[1].Text)
 	if err != nil {
+		if end := fields[1].Text; strings.Count(end, ".") > 1 {
+			r.add(rankSyntax, diag.New(diag.RangeUnreadable, diag.Args{"given": first.String() + "," + end}).At(fields[1].Pos))
+		}
 		return // static, proxy, or what dnsmasq itself complains of
 	}
 	if last.Less(first) {
@@ -209,6 +225,25 @@ func (r *dnsmasqReader) options() map[string]setting {
 		}
 	}
 	return found
+}
+
+// dhcpOption names an option whose name is nearly one that dnsmasq has; it says router where dhcpd says routers.
+func (r *dnsmasqReader) dhcpOption(line conffile.DnsmasqLine) {
+	for _, v := range line.Fields {
+		name, ok := strings.CutPrefix(v.Text, "option:")
+		if !ok || slices.ContainsFunc(dnsmasqNames, func(known string) bool { return strings.EqualFold(name, known) }) {
+			continue
+		}
+		meant := yamlfile.Suggest(strings.ToLower(name), dnsmasqNames)
+		for ours, theirs := range dnsmasqOptions {
+			if name == ours && slices.Contains(dnsmasqNames, theirs[0]) {
+				meant = theirs[0]
+			}
+		}
+		if meant != "" && isASCII(name) {
+			r.add(rankSyntax, diag.New(diag.OptionMisspelt, diag.Args{"given": name, "meant": meant}).At(v.Pos))
+		}
+	}
 }
 
 func (r *dnsmasqReader) dhcpHost(line conffile.DnsmasqLine) {

@@ -40,14 +40,11 @@ func (s *statements) check(x *conffile.Statement) {
 // checkUnknown names a word that dhcpd does not have. A function call, or a name that an expression defines, is none.
 func (s *statements) checkUnknown(x *conffile.Statement) {
 	word := x.Words[0]
-	if !isASCII(word.Text) || len(x.Words) > 1 && x.Words[1].Text == "(" || s.inExpression(x) {
+	if !isASCII(word.Text) || s.inExpression(x) || len(x.Words) > 1 && (x.Words[1].Text == "(" || x.Words[1].Text == "=") {
 		return
 	}
 	if !startsWithLetter(word.Text) {
 		s.add(rankSyntax, diag.New(diag.WordUnknown, diag.Args{"given": word.Text}).At(word.Pos))
-		return
-	}
-	if len(x.Words) > 1 && x.Words[1].Text == "=" && conffile.IsStatement(word.Text) {
 		return
 	}
 	if conffile.OptionKind(word.Text) != 0 {
@@ -194,7 +191,7 @@ func (s *statements) checkHardware(x *conffile.Statement) {
 	w := x.Words[2]
 	mac, err := net.ParseMAC(padMAC(w.Text))
 	switch {
-	case strings.Contains(w.Text, "-"):
+	case strings.Count(w.Text, "-") > 1:
 		s.add(rankSyntax, diag.New(diag.HardwareDashes, diag.Args{"given": w.Text}).At(w.Pos))
 	case !isASCII(w.Text):
 	case err != nil || len(mac) != 6:

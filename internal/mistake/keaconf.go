@@ -23,7 +23,13 @@ var (
 	}
 	keaSubnetKeys = []string{
 		"subnet", "pools", "option-data", "reservations", "valid-lifetime", "min-valid-lifetime", "max-valid-lifetime",
-		"interface", "id", "relay", "authoritative", "renew-timer", "rebind-timer", "client-class",
+		"interface", "id", "relay", "authoritative", "renew-timer", "rebind-timer", "client-class", "next-server",
+	}
+	keaOptionKeys      = []string{"name", "data", "code", "space", "csv-format", "always-send"}
+	keaDatabaseKeys    = []string{"type", "persist", "name", "lfc-interval", "host", "port", "user", "password"}
+	keaInterfaceKeys   = []string{"interfaces", "dhcp-socket-type", "outbound-interface", "re-detect"}
+	keaReservationKeys = []string{
+		"hw-address", "ip-address", "hostname", "client-id", "duid", "circuit-id", "flex-id", "option-data", "client-classes",
 	}
 )
 
@@ -46,6 +52,8 @@ func (f *finder) readKea(p program) *config {
 	dhcp4 := file.Root.Get("Dhcp4")
 	r.keys(file.Root, []string{"Dhcp4"})
 	r.keys(dhcp4, keaGlobalKeys)
+	r.keys(dhcp4.Get("lease-database"), keaDatabaseKeys)
+	r.keys(dhcp4.Get("interfaces-config"), keaInterfaceKeys)
 	r.interfaces(dhcp4.Get("interfaces-config").Get("interfaces"))
 	subnets := elementsOf(dhcp4.Get("subnet4"))
 	for _, n := range elementsOf(dhcp4.Get("shared-networks")) {
@@ -72,7 +80,7 @@ func (r *keaReader) keys(n *conffile.Node, known []string) {
 		return
 	}
 	for _, m := range n.Members {
-		if meant := yamlfile.Suggest(m.Key.Text, known); meant != "" && len(m.Key.Text) > 3 {
+		if meant := yamlfile.Suggest(m.Key.Text, known); meant != "" && len(m.Key.Text) > 2 {
 			r.add(rankSyntax, diag.New(diag.WordMisspelt, diag.Args{"given": m.Key.Text, "meant": meant}).At(m.Key.Pos))
 		}
 	}
@@ -152,13 +160,15 @@ func (r *keaReader) pool(v *conffile.Node, s *subnet) {
 	s.ranges = append(s.ranges, lent{found, v.Pos})
 }
 
+// keaRange reads a pool; Kea takes out all white space first.
 func keaRange(text string) (Range, bool) {
-	if prefix, err := netip.ParsePrefix(strings.ReplaceAll(text, " ", "")); err == nil {
+	text = strings.Join(strings.Fields(text), "")
+	if prefix, err := netip.ParsePrefix(text); err == nil {
 		return Range{prefix.Masked().Addr(), lastOf(prefix)}, true
 	}
 	first, last, ok := strings.Cut(text, "-")
-	a, errA := netip.ParseAddr(strings.TrimSpace(first))
-	b, errB := netip.ParseAddr(strings.TrimSpace(last))
+	a, errA := netip.ParseAddr(first)
+	b, errB := netip.ParseAddr(last)
 	return Range{a, b}, ok && errA == nil && errB == nil && !b.Less(a)
 }
 
@@ -174,6 +184,7 @@ func lastOf(p netip.Prefix) netip.Addr {
 // options reads option-data into s; without s it looks at the names.
 func (r *keaReader) options(list []*conffile.Node, s *subnet) {
 	for _, o := range list {
+		r.keys(o, keaOptionKeys)
 		name, data := o.Get("name"), o.Get("data")
 		if name == nil {
 			continue
@@ -200,6 +211,7 @@ func nearOption(name string) string {
 
 func (r *keaReader) reservations(list []*conffile.Node) {
 	for _, n := range list {
+		r.keys(n, keaReservationKeys)
 		h := host{pos: n.Pos, macPos: n.Pos}
 		if v := n.Get("hw-address"); v != nil {
 			h.macPos = v.Pos

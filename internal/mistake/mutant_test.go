@@ -2,7 +2,6 @@ package mistake_test
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -60,61 +59,81 @@ func mutate(r *rand.Rand, text string) string {
 	}
 }
 
-// TestNoFalseAlarmForWhatDhcpdAccepts makes slips at random and asks dhcpd: what it accepts is no mistake of syntax, and
-// most of what it refuses is named without its words. MUTANTS=N tries N others.
-func TestNoFalseAlarmForWhatDhcpdAccepts(t *testing.T) {
+// TestNoFalseAlarmForWhatIsAccepted makes slips at random and asks the programs: what one accepts is no mistake of syntax,
+// and most of what dhcpd refuses is named without its words. MUTANTS=N tries N others.
+func TestNoFalseAlarmForWhatIsAccepted(t *testing.T) {
 	m := newMachine(t)
-	count, seed := 60, uint64(1)
+	for _, tt := range []struct {
+		program    mistake.Program
+		path, text string
+		test       string // a command of the shell for the file $f
+		named      int    // how many of ten that are refused are named at least
+	}{
+		{mistake.ISC, dhcpdConf, rich, "dhcpd -t -cf $f -lf /dev/null", 7},
+		{mistake.Kea, keaConf, goodKea, "kea-dhcp4 -t $f", 6},
+		{mistake.Dnsmasq, "/etc/dnsmasq.conf", "# the class's server, without DNS\n" + goodDnsmasq, "dnsmasq --test -C $f", 4},
+	} {
+		t.Run(tt.path, func(t *testing.T) {
+			m.t = t
+			mutants := mutantsOf(tt.text)
+			m.write("/run/mutants/all", "")
+			m.try("sh", "-c", "rm -f /run/mutants/*")
+			for name, text := range mutants {
+				m.write("/run/mutants/"+name, text)
+			}
+			out, _ := m.try("sh", "-c", "cd /run/mutants; for f in m*; do "+tt.test+" >/dev/null 2>&1; echo $f $?; done")
+			refused, named := 0, 0
+			for line := range strings.Lines(out) {
+				name, status, _ := strings.Cut(strings.TrimSpace(line), " ")
+				text := mutants[name]
+				delete(mutants, name)
+				syntax := syntaxOf(tt.program, tt.path, text)
+				switch {
+				case status == "0" && slices.ContainsFunc(syntax, func(d *diag.Diagnostic) bool { return !silent(d) }):
+					t.Errorf("it accepts\n%s\nand kvmlab says %v", text, syntax)
+				case status == "0":
+				case len(syntax) > 0:
+					refused, named = refused+1, named+1
+				default:
+					refused++
+					t.Logf("left to the program's own words:\n%s", text)
+				}
+			}
+			if len(mutants) > 0 {
+				t.Fatalf("%d were not tried:\n%s", len(mutants), out)
+			}
+			t.Logf("of %d that it refuses, %d are named", refused, named)
+			if named*10 < refused*tt.named {
+				t.Errorf("of %d that it refuses only %d are named", refused, named)
+			}
+		})
+	}
+	m.t = t
+}
+
+// mutantsOf makes slips in a text, the same each time.
+func mutantsOf(text string) map[string]string {
+	count, seed := 40, uint64(1)
 	if s := os.Getenv("MUTANTS"); s != "" {
 		count, _ = strconv.Atoi(s)
 		seed = rand.Uint64()
 	}
 	r := rand.New(rand.NewPCG(seed, 2))
 	mutants := map[string]string{}
-	var script strings.Builder
-	script.WriteString("mkdir -p /run/mutants; cd /run/mutants\n")
 	for i := range count {
-		name := fmt.Sprintf("m%d", i)
-		mutants[name] = mutate(r, rich)
-		m.write("/run/mutants/"+name, mutants[name])
+		mutants[fmt.Sprintf("m%d", i)] = mutate(r, text)
 	}
-	script.WriteString("for f in m*; do dhcpd -t -cf $f -lf /dev/null >/dev/null 2>&1; echo $f $?; done\n")
-	out, _ := m.try("sh", "-c", script.String())
-	accepted := map[string]bool{}
-	for line := range strings.Lines(out) {
-		name, status, _ := strings.Cut(strings.TrimSpace(line), " ")
-		accepted[name] = status == "0"
-	}
-	if len(accepted) != count {
-		t.Fatalf("%d of %d were tried:\n%s", len(accepted), count, out)
-	}
-	refused, named := 0, 0
-	for _, name := range slices.Sorted(maps.Keys(mutants)) {
-		seen := well()
-		seen.Files[dhcpdConf] = mistake.File{Text: mutants[name]}
-		var syntax diag.List
-		for _, d := range mistake.Find(seen, mistake.Task{Address: task().Address}) {
-			// Codes from KL730 on are about meaning.
-			if d.Code < diag.SubnetUndeclared && d.Severity == diag.Error && d.Pos.Line > 0 {
-				syntax.Add(d)
-			}
-		}
-		switch {
-		case accepted[name] && slices.ContainsFunc(syntax, func(d *diag.Diagnostic) bool { return !silent(d) }):
-			t.Errorf("dhcpd accepts\n%s\nand kvmlab says %v", mutants[name], syntax)
-		case !accepted[name]:
-			refused++
-			if len(syntax) > 0 {
-				named++
-			} else {
-				t.Logf("left to dhcpd's own words:\n%s", mutants[name])
-			}
-		}
-	}
-	t.Logf("of %d that dhcpd refuses, %d are named", refused, named)
-	if named*10 < refused*7 {
-		t.Errorf("of %d that dhcpd refuses only %d are named", refused, named)
-	}
+	return mutants
+}
+
+// syntaxOf is what Find says of a file as a text. Codes from KL730 on are about meaning.
+func syntaxOf(p mistake.Program, path, text string) diag.List {
+	seen := well()
+	seen.Files[path] = mistake.File{Text: text}
+	found := mistake.Find(seen, mistake.Task{Address: task().Address, Programs: []mistake.Program{p}})
+	return slices.DeleteFunc(found, func(d *diag.Diagnostic) bool {
+		return d.Code >= diag.SubnetUndeclared || d.Severity != diag.Error || d.Pos.Line == 0
+	})
 }
 
 // silent says whether a diagnostic is about what dhcpd accepts and does not do: a word of its own is an expression, what

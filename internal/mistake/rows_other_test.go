@@ -69,6 +69,7 @@ func otherProgramRows() []row {
 		dnsmasqRow("a dash in `dhcp-range`", ".2,192", ".2-192", "bad dhcp-range at line 4", diag.RangeDash, 4),
 		dnsmasqRow("`/24` in `dhcp-range`", "1.10,10m", "1.10,/24,10m", "bad dhcp-range at line 4", diag.PrefixForMask, 4),
 		dnsmasqRow("a misspelt option", "dhcp-range=", "dhcp-rang=", "bad option at line 4", diag.WordMisspelt, 4),
+		dnsmasqRow("`routers` for `router`", "option:dns-server,", "option:routers,192.168.1.1\ndhcp-option=option:dns-server,", "bad dhcp-option at line 5", diag.OptionMisspelt, 5),
 		dnsmasqRow("a semicolon at the end", "10m\n", "10m;\n", "bad dhcp-range at line 4", diag.SignStray, 4),
 		{
 			name:  "dnsmasq: served on eth0",
