@@ -189,6 +189,7 @@ func TestDefaultsProblems(t *testing.T) {
 		{"INTERFACESv4=eth1\n", ""},
 		{"export INTERFACESv4='eth1 eth2'\n", ""},
 		{"INTERFACESv4= # none\n", ""},
+		{"INTERFACESv4=eth1\r\n", "foreign 1:14"},
 		{"INTERFACESv4 = \"eth1\"\n", "spaced 1:1"},
 		{"INTERFACESv4= \"eth1\"\n", "spaced 1:1"},
 		{"INTERFACESv4 =\"eth1\"\n", "spaced 1:1"},

@@ -39,6 +39,11 @@ func ParseDefaults(name, text string) *DefaultsFile {
 			continue
 		}
 		value, length := shellWord(line[m[6]:])
+		if strings.HasPrefix(text[from+len(line):], "\r") {
+			// A line's end as Windows writes it: to a shell the value ends in it.
+			value += "\r"
+			f.Problems = append(f.Problems, Problem{ForeignCharacter, src.pos(from+m[6], from+m[6]+length), "\r"})
+		}
 		f.Assignments = append(f.Assignments, Assignment{
 			Name:  Value{line[m[4]:m[5]], src.pos(from+m[4], from+m[5])},
 			Value: Value{value, src.pos(from+m[6], from+m[6]+length)},

@@ -9,6 +9,7 @@ import (
 
 // characterNames are the characters that web pages and word processors put in, by Unicode's names.
 var characterNames = map[rune]string{
+	'\r':     "CARRIAGE RETURN",
 	'\u00a0': "NO-BREAK SPACE", '\u00ad': "SOFT HYPHEN", '\u200b': "ZERO WIDTH SPACE", '\u2010': "HYPHEN",
 	'\u2011': "NON-BREAKING HYPHEN", '\u2012': "FIGURE DASH", '\u2013': "EN DASH", '\u2014': "EM DASH",
 	'\u2018': "LEFT SINGLE QUOTATION MARK", '\u2019': "RIGHT SINGLE QUOTATION MARK",

@@ -81,8 +81,12 @@ func declaresSubnet(d *conffile.DHCPD) bool {
 
 // defaults reads which cards Debian's start script gives to dhcpd.
 func (f *finder) defaults(d *conffile.DefaultsFile, c *config) {
-	spaced := false
+	spaced, foreignEnd := false, false
 	for _, p := range d.Problems {
+		if p.Kind == conffile.ForeignCharacter && !foreignEnd {
+			foreignEnd = true // every line has it
+			f.add(rankCard, foreign(p.Text).At(p.Pos))
+		}
 		if p.Kind == conffile.SpacedAssignment && strings.HasPrefix(p.Text, "INTERFACES") {
 			spaced = true
 			f.add(rankCard, diag.New(diag.AssignmentSpaced, diag.Args{"variable": p.Text}).At(p.Pos))
@@ -94,14 +98,14 @@ func (f *finder) defaults(d *conffile.DefaultsFile, c *config) {
 		f.add(rankCard, diag.New(diag.InterfacesOldName, nil).At(old.Pos))
 		v4 = old
 	}
-	for name := range strings.FieldsSeq(v4.Text) {
+	for name := range strings.FieldsSeq(strings.TrimSuffix(v4.Text, "\r")) {
 		c.listens = append(c.listens, conffile.Value{Text: name, Pos: v4.Pos})
 	}
 	if len(c.listens) > 0 {
 		return
 	}
 	c.all = true
-	if !spaced {
+	if !spaced && !foreignEnd {
 		f.add(rankCard, diag.New(diag.InterfacesEmpty, nil).At(cmpPos(v4.Pos, diag.Pos{File: defaultsPath})))
 	}
 }

@@ -69,6 +69,16 @@ func cardRows() []row {
 			code: diag.InterfaceUnknown, line: 1,
 		},
 		{
+			name:  "/etc/default with line ends as Windows makes them",
+			files: map[string]string{defaults: strings.ReplaceAll(goodDefaults, "\n", "\r\n")},
+			real: func(m *machine) string {
+				m.t.Helper()
+				refuses("No subnet declaration for eth1\r (no IPv4 addresses).", "sh", "-c", ". "+defaults+"; dhcpd -4 -f -d -cf "+dhcpdConf+" $INTERFACESv4")(m)
+				return "looks for a card whose name ends in a carriage return"
+			},
+			code: diag.ForeignChar, line: 1,
+		},
+		{
 			name:  "a wrong interface",
 			files: map[string]string{defaults: "INTERFACESv4=\"eth0\"\n"},
 			real:  refuses("No subnet declaration for eth0 (10.0.0.1).", "dhcpd", "-4", "-f", "-d", "-cf", dhcpdConf, "eth0"),
