@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/kvmlab/kvmlab/dhcp"
@@ -125,11 +127,17 @@ func (e *labEvidence) agent(ctx context.Context, guest string) (*vm.Agent, error
 	return agent, nil
 }
 
-// Host runs a script where `kvmlab shell` would.
+// Host runs a script where `kvmlab shell` would. The script can say kvmlab, and means this one: it need not be installed.
 func (e *labEvidence) Host(ctx context.Context, script string) (check.Output, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return check.Output{}, fmt.Errorf("run script on the host: %w", err)
+	}
 	limited, cancel := context.WithTimeout(ctx, scriptPatience)
 	defer cancel()
-	out, err := exec.CommandContext(limited, "/proc/self/exe", "shell", e.lab.Name, "--", "/bin/sh", "-c", script).CombinedOutput()
+	cmd := exec.CommandContext(limited, "/proc/self/exe", "shell", e.lab.Name, "--", "/bin/sh", "-c", script)
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(self)+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
 	var ended *exec.ExitError
 	if err != nil && !errors.As(err, &ended) {
 		return check.Output{}, fmt.Errorf("run script on the host: %w", err)

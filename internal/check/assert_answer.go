@@ -13,13 +13,14 @@ import (
 // cardField is the field of a question about a card, and not about a message: its MAC address.
 const cardField = "mac"
 
-// answerFields are the fields that a question can be about: those of `kvmlab watch --predict`, and the sender's.
+// answerFields are the fields that a question can be about: those of `kvmlab watch --predict`, the sender's, and what a
+// relay has written.
 func answerFields() []string {
 	var names []string
 	for _, f := range watch.PredictFields() {
 		names = append(names, string(f))
 	}
-	return append(names, "src_mac", "src_ip", cardField)
+	return append(names, "src_mac", "src_ip", "giaddr", cardField)
 }
 
 // tryAnswer compares what the student typed with the newest message of that type in the lab's own capture.
@@ -55,15 +56,19 @@ func (e *scene) truth(ctx context.Context, a *Assertion, given string) (right bo
 	switch a.Field.Value {
 	case "src_mac":
 		return sameMAC(given, r.Ethernet.Source), r.Number, nil
-	case "src_ip":
+	case "src_ip", "giaddr":
 		address, err := netip.ParseAddr(strings.TrimSpace(given))
-		return err == nil && address == r.IP.Source, r.Number, nil
+		return err == nil && address == addressIn(r, a.Field.Value), r.Number, nil
 	}
 	return r.Judge(watch.PredictField(a.Field.Value), given, silent{}).Right, r.Number, nil
 }
 
 // asked is the packet that a question is about, nil when there is none yet.
 func (e *scene) asked(ctx context.Context, a *Assertion) (*watch.Record, error) {
+	if a.At.Set {
+		r, _, err := e.moment(ctx, a)
+		return r, err
+	}
 	records, err := e.wire(ctx, false)
 	for _, r := range slices.Backward(dhcpOf(records, e.nic(a))) {
 		if r.DHCP.Type == messageType(a.Type.Value) && a.by(r) {
@@ -88,8 +93,8 @@ func (e *scene) rightAnswer(ctx context.Context, a *Assertion) (string, error) {
 	switch a.Field.Value {
 	case "src_mac":
 		return r.Ethernet.Source.String(), nil
-	case "src_ip":
-		return r.IP.Source.String(), nil
+	case "src_ip", "giaddr":
+		return addressIn(r, a.Field.Value).String(), nil
 	}
 	return r.Truth(watch.PredictField(a.Field.Value)), nil
 }
@@ -98,6 +103,14 @@ func (e *scene) rightAnswer(ctx context.Context, a *Assertion) (string, error) {
 func sameMAC(given string, mac []byte) bool {
 	read, err := net.ParseMAC(strings.TrimSpace(given))
 	return err == nil && slices.Equal(read, mac)
+}
+
+// addressIn is the sender's address of a packet, or what a relay has written into it.
+func addressIn(r *watch.Record, field string) netip.Addr {
+	if field == "giaddr" {
+		return r.DHCP.GIAddr
+	}
+	return r.IP.Source
 }
 
 // sameText compares words as people write them: case, spaces and a full stop do not matter.

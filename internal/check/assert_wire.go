@@ -149,12 +149,25 @@ func optionText(o *capture.Option) string {
 	}
 }
 
-// tryRenewal looks for a REQUEST of the renewing kind and its ACK, or for the end of a lease: the guest had an address
-// and asks for one anew, or has it no more.
 func tryRenewal(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
+	found, leased, err := e.moment(ctx, a)
+	switch {
+	case err != nil:
+		return Verdict{}, err
+	case found != nil:
+		return passed(found.Number)
+	case !leased:
+		return failed("no-lease", "guest", a.Guest.Value)
+	}
+	return failed("no-renewal-"+strings.ToLower(a.At.Value), "guest", a.Guest.Value)
+}
+
+// moment finds the first packet that shows a moment in the life of a guest's lease: the REQUEST of the renewing kind, or
+// after the end of the lease the DISCOVER with which the guest asks anew. leased says whether there was a lease at all.
+func (e *scene) moment(ctx context.Context, a *Assertion) (found *watch.Record, leased bool, err error) {
 	all, err := e.exchanges(ctx, e.nic(a), false)
 	if err != nil {
-		return Verdict{}, err
+		return nil, false, err
 	}
 	var acked *watch.Record
 	for _, x := range all {
@@ -164,20 +177,17 @@ func tryRenewal(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 			}
 			broadcast := r.IP.Destination == everybody
 			if a.At.Value == "T1" && !broadcast && len(x.of(capture.Ack)) > 0 || a.At.Value == "T2" && broadcast {
-				return passed(r.Number)
+				return r, true, nil
 			}
 		}
 		if acked != nil && a.At.Value == "expiry" && len(x.of(capture.Discover)) > 0 && ranOut(acked, x.records[0]) {
-			return passed(x.records[0].Number)
+			return x.records[0], true, nil
 		}
 		if acks := x.of(capture.Ack); len(acks) > 0 {
 			acked = acks[len(acks)-1]
 		}
 	}
-	if acked == nil {
-		return failed("no-lease", "guest", a.Guest.Value)
-	}
-	return failed("no-renewal-"+strings.ToLower(a.At.Value), "guest", a.Guest.Value)
+	return nil, acked != nil, nil
 }
 
 // ranOut reports whether the lease of an ACK was over when another packet was sent. Clients count in whole seconds.

@@ -104,8 +104,8 @@ func kinds() map[string]kind {
 			needs: []string{"name"}, accepts: []string{"exists", "up", "master"}, try: tryLink,
 		},
 		"answer": {
-			doc:   "What the student answers to a question: a field of the newest message of a type to or from a guest, taken from the lab's own capture; the MAC address of its card (mac); or a fixed value.",
-			needs: []string{"ask"}, accepts: []string{"guest", "nic", "type", "server", "field", "value"}, try: tryAnswer,
+			doc:   "What the student answers to a question: a field of the newest message of a type to or from a guest, or of the one that shows a moment of its lease (at), taken from the lab's own capture; the MAC address of its card (mac); or a fixed value.",
+			needs: []string{"ask"}, accepts: []string{"guest", "nic", "type", "at", "server", "field", "value"}, try: tryAnswer,
 		},
 		"command": {
 			doc:   "A script in a guest, or on the host in the lab's namespace, ends with a status and prints what matches.",

@@ -157,8 +157,8 @@ func (p *parser) assertion(a *Assertion) {
 	}
 	bad := ""
 	switch {
-	case a.Kind == "answer" && !a.Value.Set && (!a.Guest.Set || !a.Field.Set || !a.Type.Set && a.Field.Value != cardField):
-		bad = "a question needs guest, type and field, or a value"
+	case a.Kind == "answer" && !a.Value.Set && (!a.Guest.Set || !a.Field.Set || a.Type.Set == a.At.Set && a.Field.Value != cardField):
+		bad = "a question needs guest, field and either type or at, or a value"
 	case a.Kind == "command" && a.Guest.Set == a.Host.Or(false):
 		bad = "a command runs in a guest or on the host: give one of them"
 	case a.Kind == "file" && a.Key.Set != a.Format.Set:
