@@ -46,14 +46,15 @@ func tryPing(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 	return passed(0)
 }
 
-// tryARP sends a packet first, for the kernel asks for a neighbour only when there is something to send. Whether it is
-// answered does not matter.
+// tryARP has the guest forget what it knows of the address, which may be of yesterday, and then sends a packet, for the
+// kernel asks for a neighbour only when there is something to send. Whether it is answered does not matter.
 func tryARP(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 	address, v, err := e.target(ctx, a.To.Value)
 	if address == "" {
 		return v, err
 	}
-	out, err := e.Guest(ctx, a.From.Value, "ping -c 1 -W 1 "+address+" >/dev/null; cat /proc/net/arp")
+	out, err := e.Guest(ctx, a.From.Value, fmt.Sprintf(
+		"{ ip neigh flush to %[1]s; ping -c 1 -W 1 %[1]s; } >/dev/null 2>&1; cat /proc/net/arp", address))
 	if err != nil {
 		return Verdict{}, err
 	}
