@@ -152,7 +152,9 @@ func (o *upOptions) spec() (spec *lab.Spec, stored string, err error) {
 	if scenarios.HasChecks(what) {
 		o.begins.Scenario = what
 	}
-	spec, err = lab.Parse(file, src)
+	if spec, err = lab.Parse(file, src); err == nil {
+		spec.Warnings = nil // they are for whoever writes a file: nobody else can act on them
+	}
 	return spec, "", err
 }
 
