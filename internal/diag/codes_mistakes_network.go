@@ -3,9 +3,9 @@ package diag
 // mistakeNetworkEntries are KL730–KL759: what a student's DHCP server does, against what was asked.
 var mistakeNetworkEntries = []Entry{
 	{
-		Code: SubnetUndeclared, Exit: ExitChecks, Args: []string{"subnet", "link", "program"},
-		Summary: `{{.program}} has no subnet {{.subnet}}, the one that {{.link}} is in`,
-		Hint:    `declare the network of the card that is to be served`,
+		Code: SubnetUndeclared, Exit: ExitChecks, Args: []string{"subnet", "program"},
+		Summary: `the subnet {{.subnet}} is not declared in the configuration of {{.program}}`,
+		Hint:    `declare the network that is to be served, as ip -brief address shows it on the server's card`,
 		Explanation: `
 A server finds out what to lend by the card on which a question came in: the
 card's own address says in which network the client is, and that network must

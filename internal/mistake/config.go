@@ -139,7 +139,7 @@ func (f *finder) named(p program) (found bool, changed time.Time) {
 	if !f.want.Address.IsValid() {
 		return false, changed
 	}
-	network := strings.TrimSuffix(f.want.Address.Masked().Addr().String(), "0")
+	network := strings.TrimSuffix(f.network().Addr().String(), "0")
 	for name, file := range f.seen.Files {
 		if !p.owns(name) {
 			continue

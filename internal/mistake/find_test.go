@@ -131,6 +131,29 @@ func TestTheFirstOfSeveral(t *testing.T) {
 	}
 }
 
+// TestRelayedSubnet is a task whose clients are behind a relay: the server's own network must be declared, too.
+func TestRelayedSubnet(t *testing.T) {
+	const remote = "subnet 10.7.0.0 netmask 255.255.255.0 { range 10.7.0.2 10.7.0.9; option routers 192.168.1.1; option domain-name-servers 192.168.1.1; }\n"
+	want := task()
+	want.Subnet = netip.MustParsePrefix("10.7.0.0/24")
+	want.Ranges = []mistake.Range{{First: netip.MustParseAddr("10.7.0.2"), Last: netip.MustParseAddr("10.7.0.9")}}
+	for _, tt := range []struct {
+		conf string
+		want []string
+	}{
+		{"subnet 192.168.1.0 netmask 255.255.255.0 { }\n" + remote, nil},
+		{remote, []string{"KL730"}},
+		{"subnet 192.168.1.0 netmask 255.255.255.0 { }\n", []string{"KL730"}},
+		{"subnet 192.168.1.0 netmask 255.255.255.0 { }\n" + strings.Replace(remote, "0.9", "0.8", 1), []string{"KL732"}},
+	} {
+		seen := well()
+		seen.Files[dhcpdConf] = mistake.File{Text: tt.conf, Modified: clock}
+		if d := cmp.Diff(tt.want, codes(mistake.Find(seen, want))); d != "" {
+			t.Errorf("%s: -want +got:\n%s", tt.conf, d)
+		}
+	}
+}
+
 // TestAnEditThatChangesNothing is a warning: a client has got what was asked since the server was started.
 func TestAnEditThatChangesNothing(t *testing.T) {
 	seen, want := well(), task()

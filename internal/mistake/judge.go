@@ -16,12 +16,18 @@ func (f *finder) judge(c *config) {
 	if !f.want.Address.IsValid() {
 		return
 	}
-	network := f.want.Address.Masked()
+	network, own := f.network(), f.want.Address.Masked()
 	var ours []subnet
+	hasOwn := false
 	for _, s := range c.subnets {
+		hasOwn = hasOwn || s.prefix.Contains(f.want.Address.Addr())
 		if s.prefix == network {
 			ours = append(ours, s)
 		}
+	}
+	if c.program.id == ISC && network != own && !hasOwn {
+		// dhcpd does not even listen on a card whose own network is not declared.
+		f.undeclared(c, own)
 	}
 	if len(ours) == 0 {
 		f.undeclared(c, network)
@@ -32,6 +38,14 @@ func (f *finder) judge(c *config) {
 		}
 	}
 	f.reservations(c)
+}
+
+// network is the one in which addresses are to be lent.
+func (f *finder) network() netip.Prefix {
+	if f.want.Subnet.IsValid() {
+		return f.want.Subnet.Masked()
+	}
+	return f.want.Address.Masked()
 }
 
 // spoiled says whether a file could not be read as it was meant.
@@ -48,7 +62,7 @@ func (f *finder) undeclared(c *config, network netip.Prefix) {
 		}
 	}
 	f.add(rankMeaning, diag.New(diag.SubnetUndeclared, diag.Args{
-		"subnet": network, "link": f.want.Interface, "program": c.program.name,
+		"subnet": network, "program": c.program.name,
 	}).At(pos))
 }
 

@@ -27,6 +27,9 @@ type Task struct {
 	Interface string
 	// Address is the server's own address there with the subnet's length: 192.168.1.1/24.
 	Address netip.Prefix
+	// Subnet is the network in which addresses are to be lent; zero is that of Address. Another one is served through a
+	// relay. A task with several subnets is one Task for each.
+	Subnet netip.Prefix
 	// Ranges are the addresses to be lent; empty leaves the choice to the student.
 	Ranges []Range
 	// Lease is the lease time asked, zero for any.
