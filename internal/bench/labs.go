@@ -17,7 +17,10 @@ import (
 
 // labRounds is how often each way to a lab is measured.
 func (o options) labRounds() int {
-	if o.quick {
+	switch {
+	case o.rounds > 0:
+		return o.rounds
+	case o.quick:
 		return 1
 	}
 	return 5

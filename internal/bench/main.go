@@ -29,6 +29,7 @@ type options struct {
 	kvmlab string            // the program to measure
 	dir    string            // an empty directory on a real disk
 	images map[string]string // by digest: what to call an earlier debian image
+	rounds int               // how often lab and boot measure each way; 0: what is usual
 	quick  bool              // only whether it works: the numbers mean nothing
 	log    io.Writer         // what is being done
 }
@@ -65,6 +66,7 @@ func run(ctx context.Context, args []string) error {
 		o.images[digest] = name
 		return nil
 	})
+	flags.IntVar(&o.rounds, "rounds", 0, "how often each way to a lab, and each image, is measured (5)")
 	flags.BoolVar(&o.quick, "quick", false, "see in a minute whether it works; the page is left alone")
 	if err := flags.Parse(args); err != nil {
 		return err
