@@ -43,8 +43,12 @@ func TestImportedImage(t *testing.T) {
 	file := s.writeFile("other.yaml", otherLab)
 	s.run("kvmlab", "up", "--no-wait", file)
 	s.awaitLease("other", "srv")
-	script := `until [ -e /var/lib/cloud/instance/boot-finished ]; do sleep 1; done
-		hostname; greet "$(cat /sys/class/net/eth0/address)"; df --output=size -BM / | tail -1; grep -o '^root:\$y' /etc/shadow
+	for limit := time.Now().Add(15 * time.Minute); time.Now().Before(limit); time.Sleep(time.Second) {
+		if s.try("kvmlab", "exec", "-n", "--wait", "4m", "srv", "--", "test", "-e", "/var/lib/cloud/instance/boot-finished").status == 0 {
+			break
+		}
+	}
+	script := `hostname; greet "$(cat /sys/class/net/eth0/address)"; df --output=size -BM / | tail -1; grep -o '^root:\$y' /etc/shadow
 		grep -c AAAAC3NzaC1lZDI1NTE5AAAAIJq3 /root/.ssh/authorized_keys; grep -c "srv" /etc/hosts; wc -c </etc/machine-id`
 	out := strings.Fields(s.run("kvmlab", "exec", "-n", "--wait", "4m", "srv", "--", "sh", "-c", script))
 	mac := s.statusOf("other").Guests[0].NICs[0].MAC

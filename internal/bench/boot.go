@@ -66,6 +66,11 @@ func benchBoot(ctx context.Context, o options) (page string, err error) {
 		return "", err
 	}
 	rounds := o.labRounds()
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "", err
+	}
+	others, _, _ := strings.Cut(string(load), " ")
 	for round := range rounds {
 		for _, f := range figures {
 			o.say("round %d of %d, image %s", round+1, rounds, f.digest)
@@ -74,7 +79,7 @@ func benchBoot(ctx context.Context, o options) (page string, err error) {
 			}
 		}
 	}
-	return bootPage(rounds, figures), nil
+	return bootPage(rounds, others, figures), nil
 }
 
 // measure boots the guest once. The private host's store is its own, so that the current image can be any.
@@ -167,11 +172,13 @@ func leased(dir string) bool {
 }
 
 // bootPage writes the section.
-func bootPage(rounds int, figures []*bootFigures) string {
+func bootPage(rounds int, load string, figures []*bootFigures) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## Boot of a full guest\n\nMeasured by `scripts/bench boot` on %s, in a private host, without hardware virtualisation, %d rounds in\n"+
-		"which every image had its turn. Seconds from the start of QEMU, and of processor time that QEMU took until both were\nthere: median (least–greatest).\n\n"+
-		"| image | login on the console | lease | processor |\n|---|---|---|---|\n", machine(), rounds)
+		"which every image had its turn. The load by others was %s at the beginning: what is above the number of processors makes\n"+
+		"the seconds longer, and the processor time hardly. Seconds from the start of QEMU, and of processor time that QEMU took\n"+
+		"until both were there: median (least–greatest).\n\n"+
+		"| image | login on the console | lease | processor |\n|---|---|---|---|\n", machine(), rounds, load)
 	row := func(s samples) string {
 		return fmt.Sprintf("%.1f (%.1f–%.1f)", s.quantile(0.5), s.quantile(0), s.quantile(1))
 	}
