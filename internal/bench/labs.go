@@ -135,20 +135,29 @@ func (f *labFigures) kvmlab(ctx context.Context, o options) error {
 
 // supervisor measures the process beside the lab.
 func (f *labFigures) supervisor(ctx context.Context, o options) error {
+	pid, err := o.supervisorPID(ctx)
+	if err != nil {
+		return err
+	}
+	use, err := doctor.ReadUsage(pid)
+	f.supervisorCPU.add(use.CPU.Seconds())
+	f.supervisorPSS.add(use.PSS)
+	return err
+}
+
+// supervisorPID finds the supervisor of the only lab.
+func (o options) supervisorPID(ctx context.Context) (int, error) {
 	out, err := exec.CommandContext(ctx, o.kvmlab, "status", "-o", "json").Output()
 	if err != nil {
-		return fmt.Errorf("kvmlab status: %w", err)
+		return 0, fmt.Errorf("kvmlab status: %w", err)
 	}
 	var report struct {
 		Labs []struct{ Supervisor struct{ PID int } }
 	}
 	if err := json.Unmarshal(out, &report); err != nil || len(report.Labs) != 1 {
-		return fmt.Errorf("read the status of %d labs: %w", len(report.Labs), err)
+		return 0, fmt.Errorf("read the status of %d labs: %w", len(report.Labs), err)
 	}
-	use, err := doctor.ReadUsage(report.Labs[0].Supervisor.PID)
-	f.supervisorCPU.add(use.CPU.Seconds())
-	f.supervisorPSS.add(use.PSS)
-	return err
+	return report.Labs[0].Supervisor.PID, nil
 }
 
 // class brings up n isolated labs and measures them and their guests.

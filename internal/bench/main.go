@@ -22,6 +22,7 @@ var sections = map[string]func(ctx context.Context, o options) (string, error){
 	"boot":  benchBoot,
 	"copy":  benchCopy,
 	"dhcp":  benchDHCP,
+	"wire":  benchWire,
 }
 
 // options are what all benchmarks are told.

@@ -41,13 +41,13 @@ const (
 type Names struct {
 	mu    sync.RWMutex // packets are read by one goroutine and drawn by another
 	named map[mac]string
-	taken map[string]bool
+	taken map[string]int // how often a name was wanted
 	roles map[mac]Role
 }
 
 // NewNames knows nobody yet.
 func NewNames() *Names {
-	return &Names{named: map[mac]string{}, taken: map[string]bool{}, roles: map[mac]Role{}}
+	return &Names{named: map[mac]string{}, taken: map[string]int{}, roles: map[mac]Role{}}
 }
 
 // Tell says what a station is called.
@@ -63,10 +63,12 @@ func (n *Names) Tell(address capture.HardwareAddr, name string, role Role) {
 // name gives a station a name that no other has.
 func (n *Names) name(m mac, name string) {
 	free := name
-	for i := 2; n.taken[free]; i++ {
-		free = fmt.Sprintf("%s-%d", name, i)
+	for n.taken[free] > 0 {
+		n.taken[name]++ // where to go on for the next of that name, of whom a flood can bring thousands
+		free = fmt.Sprintf("%s-%d", name, n.taken[name])
 	}
-	n.named[m], n.taken[free] = free, true
+	n.named[m] = free
+	n.taken[free]++
 }
 
 // Learn looks at who sent a packet: replies come from a server or a relay, requests with a giaddr from a relay, others

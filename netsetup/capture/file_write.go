@@ -24,8 +24,8 @@ type Link struct {
 
 // Counts says how a capture on one link went.
 type Counts struct {
-	Received uint64 // frames that the link handed over, dropped ones included
-	Dropped  uint64 // frames that were lost because nobody took them in time
+	Received uint64 `json:"received"` // frames that the link handed over, dropped ones included
+	Dropped  uint64 `json:"dropped"`  // frames that were lost because nobody took them in time
 }
 
 // Writer writes pcapng. It buffers: Flush hands everything on.
