@@ -77,6 +77,8 @@ type ProbeOptions struct {
 	CacheFile string
 	// KVMDevice defaults to DefaultKVM.
 	KVMDevice string
+	// TCGLimit bounds a trial without hardware virtualisation; 0 is half a minute.
+	TCGLimit time.Duration
 }
 
 // Verdict is the best way to run guests that was seen to work.
@@ -86,6 +88,8 @@ type Verdict struct {
 	KVM     KVMState
 	// Reason says, in one sentence, why it is not KVM, or not microvm; empty when it is both.
 	Reason string
+	// Assumed means that no guest booted in its time, so that this is a guess.
+	Assumed bool
 	// Cached means that no guest was booted for it.
 	Cached bool
 }
@@ -97,6 +101,8 @@ type Attempt struct {
 	Booted  bool    `json:"booted"`
 	// Reason is why it did not boot.
 	Reason string `json:"reason,omitempty"`
+
+	late bool // its time was up
 }
 
 // String is the attempt in one clause.
@@ -111,32 +117,35 @@ func (a Attempt) String() string {
 // host: KVM before TCG, microvm before q35. It needs no libvirt. Conclusive
 // trials are cached for as long as boot, kernel, QEMU and image stay the same,
 // unless all failed: then the fault is likely the image's, and can be mended.
+// One probe at a time boots guests; others wait for what it finds.
+//
+// A host that is too busy to boot a guest in the time of a trial is no reason
+// to have no lab: then TCG on q35 is assumed, which works wherever QEMU does, and
+// the verdict says so.
+//
 // Errors: ErrNoBoot with what each trial gave; ErrKVMMissing and ErrKVMDenied
 // when only KVM was wanted; the context's.
 func ProbeAccel(ctx context.Context, o ProbeOptions) (Verdict, error) {
 	if o.KVMDevice == "" {
 		o.KVMDevice = DefaultKVM
 	}
-	v := Verdict{KVM: KVMUntried}
-	var failed []string
-	var ways []Attempt
-	if o.Want != AccelTCG {
-		err := CheckKVM(o.KVMDevice, o.User)
-		switch {
-		case err == nil:
-			v.KVM = KVMBroken // until a guest has run
-			ways = append(ways, Attempt{Accel: AccelKVM, Machine: MachineMicrovm}, Attempt{Accel: AccelKVM, Machine: MachineQ35})
-		case o.Want == AccelKVM:
-			return Verdict{}, fmt.Errorf("probe acceleration: %w", err)
-		default:
-			v.KVM = kvmStateOf(err)
-			failed = append(failed, err.Error())
-		}
+	if o.TCGLimit == 0 {
+		o.TCGLimit = tcgBootLimit
 	}
-	if o.Want != AccelKVM {
-		ways = append(ways, Attempt{Accel: AccelTCG, Machine: MachineMicrovm}, Attempt{Accel: AccelTCG, Machine: MachineQ35})
+	unlock, err := lockProbe(ctx, o.CacheFile)
+	if err != nil {
+		return Verdict{}, fmt.Errorf("probe acceleration: %w", err)
+	}
+	defer unlock()
+	v, ways, failed, err := waysToRun(o)
+	if err != nil {
+		return Verdict{}, fmt.Errorf("probe acceleration: %w", err)
 	}
 	cache := openCache(o)
+	if reason, ok := cache.assumed(o.Want); ok {
+		return v.assume(reason, true), nil
+	}
+	late := false
 	for _, way := range ways {
 		attempt, cached, err := cache.try(ctx, o, way)
 		if err != nil {
@@ -144,6 +153,7 @@ func ProbeAccel(ctx context.Context, o ProbeOptions) (Verdict, error) {
 		}
 		if !attempt.Booted {
 			failed = append(failed, attempt.String())
+			late = late || attempt.late && attempt.Accel == AccelTCG
 			continue
 		}
 		v.Accel, v.Machine, v.Cached = attempt.Accel, attempt.Machine, cached
@@ -154,7 +164,41 @@ func ProbeAccel(ctx context.Context, o ProbeOptions) (Verdict, error) {
 		}
 		return v, nil
 	}
-	return Verdict{}, fmt.Errorf("probe acceleration: %w: %s", ErrNoBoot, strings.Join(failed, "; "))
+	reason := strings.Join(failed, "; ")
+	if !late {
+		return Verdict{}, fmt.Errorf("probe acceleration: %w: %s", ErrNoBoot, reason)
+	}
+	cache.assume(reason)
+	return v.assume(reason, false), nil
+}
+
+// assume is the verdict when the time was up before any guest was.
+func (v Verdict) assume(reason string, cached bool) Verdict {
+	v.Accel, v.Machine, v.Reason, v.Assumed, v.Cached = AccelTCG, MachineQ35, reason, true, cached
+	return v
+}
+
+// waysToRun lists what is to be tried, the best first, and what need not be,
+// with the reason. KVM counts as broken until a guest has run on it.
+func waysToRun(o ProbeOptions) (v Verdict, ways []Attempt, failed []string, err error) {
+	v.KVM = KVMUntried
+	if o.Want != AccelTCG {
+		err := CheckKVM(o.KVMDevice, o.User)
+		switch {
+		case err == nil:
+			v.KVM = KVMBroken
+			ways = append(ways, Attempt{Accel: AccelKVM, Machine: MachineMicrovm}, Attempt{Accel: AccelKVM, Machine: MachineQ35})
+		case o.Want == AccelKVM:
+			return v, nil, nil, err
+		default:
+			v.KVM = kvmStateOf(err)
+			failed = append(failed, err.Error())
+		}
+	}
+	if o.Want != AccelKVM {
+		ways = append(ways, Attempt{Accel: AccelTCG, Machine: MachineMicrovm}, Attempt{Accel: AccelTCG, Machine: MachineQ35})
+	}
+	return v, ways, failed, nil
 }
 
 // kvmStateOf maps CheckKVM's errors.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +25,18 @@ type probeCache struct {
 	Version  int       `json:"version"`
 	Key      probeKey  `json:"key"`
 	Attempts []Attempt `json:"attempts"`
+	Late     *lateTry  `json:"late,omitempty"`
 }
+
+// lateTry remembers for a while that this host was too busy for a trial, so that
+// not every command tries again.
+type lateTry struct {
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+}
+
+// lateValid is for how long.
+const lateValid = 5 * time.Minute
 
 // probeKey is everything that a conclusive attempt depends on.
 type probeKey struct {
@@ -46,8 +59,25 @@ func openCache(o ProbeOptions) *probeCache {
 	if json.Unmarshal(text, &old) != nil || old.Version != cacheVersion || old.Key != fresh.Key {
 		return fresh
 	}
-	fresh.Attempts = old.Attempts
+	fresh.Attempts, fresh.Late = old.Attempts, old.Late
 	return fresh
+}
+
+// assumed tells why a probe of the last minutes came to no verdict. KVM, when
+// nothing else is wanted, is always tried.
+func (c *probeCache) assumed(want Accel) (reason string, ok bool) {
+	if c.Late == nil || want == AccelKVM || time.Since(c.Late.At) > lateValid {
+		return "", false
+	}
+	return c.Late.Reason, true
+}
+
+// assume remembers that a probe came to no verdict, and what it found out about
+// KVM. That TCG does not work was not found out.
+func (c *probeCache) assume(reason string) {
+	c.Attempts = slices.DeleteFunc(c.Attempts, func(a Attempt) bool { return a.Accel == AccelTCG })
+	c.Late, c.changed = &lateTry{At: time.Now(), Reason: reason}, true
+	c.save()
 }
 
 func keyOf(o ProbeOptions) probeKey {

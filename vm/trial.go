@@ -23,7 +23,7 @@ var errBootLimit = errors.New("trial boot took too long")
 // serial console until the mark comes. The outcome is conclusive unless the
 // time ran out before the guest had the CPU for long enough.
 func trialBoot(ctx context.Context, o ProbeOptions, way Attempt) (a Attempt, conclusive bool, err error) {
-	limit := tcgBootLimit
+	limit := o.TCGLimit
 	if way.Accel == AccelKVM {
 		limit = kvmBootLimit
 	}
@@ -39,7 +39,7 @@ func trialBoot(ctx context.Context, o ProbeOptions, way Attempt) (a Attempt, con
 	case ctx.Err() != nil:
 		return way, false, context.Cause(ctx)
 	case trial.Err() != nil:
-		way.Reason = fmt.Sprintf("no sign of user space after %v", limit)
+		way.Reason, way.late = fmt.Sprintf("no sign of user space after %v", limit), true
 		return way, run.cpu >= conclusiveCPU, nil
 	default:
 		way.Reason = "QEMU stopped: " + run.lastWords

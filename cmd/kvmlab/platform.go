@@ -72,11 +72,14 @@ func (p *platformProbe) look(ctx context.Context) (engine.Platform, error) {
 	if p.want == accelKVM && verdict.Accel != vm.AccelKVM {
 		return engine.Platform{}, diag.New(diag.AccelUnusable, diag.Args{"accel": string(p.want), "reason": verdict.Reason})
 	}
-	if verdict.Accel == vm.AccelTCG && p.want == accelAuto && !verdict.Cached {
+	if verdict.Accel == vm.AccelTCG && (p.want == accelAuto && !verdict.Cached || verdict.Assumed) {
 		p.app.showDiagnostics(diag.List{diag.New(diag.AccelFallback, diag.Args{"reason": verdict.Reason})})
 	}
 	machine := vm.MachineMicrovm
-	if !info.Microvm {
+	switch {
+	case verdict.Assumed:
+		machine = verdict.Machine
+	case !info.Microvm:
 		machine = vm.MachineQ35
 		p.app.showDiagnostics(diag.List{diag.New(diag.MachineFallback, diag.Args{"reason": "this QEMU has no microvm"})})
 	}
