@@ -117,7 +117,7 @@ func writeStatus(a *app, st labState, apart bool) error {
 		fmt.Fprintf(&out, "\n%s\n", a.T("status.drift"))
 	}
 	for _, d := range st.Drift {
-		fmt.Fprintf(&out, "  %s: %s\n", d.Address, d.Problem)
+		fmt.Fprintf(&out, "  %s: %s\n", d.Address, a.Phrase(d.Problem))
 	}
 	if _, err := out.WriteTo(a.Out); err != nil || len(st.Drift) == 0 {
 		return err

@@ -83,13 +83,13 @@ func (s *upScreen) Change(ev engine.Event) {
 		s.screen.Send(progress)
 	}
 	if s.explain && ev.Kind == engine.Done {
-		s.screen.Send(cliui.ProgressEvent{Note: explainChange(ev.Change)})
+		s.screen.Send(cliui.ProgressEvent{Note: explainChange(ev.Change, s.app.Phrase)})
 	}
 }
 
-// explainChange is a change as the commands that do the same by hand, with the reason before them.
-func explainChange(c engine.Change) string {
-	lines := []string{"# " + c.Reason}
+// explainChange is a change as the commands that do the same by hand, with the reason before them in the words of say.
+func explainChange(c engine.Change, say func(string) string) string {
+	lines := []string{"# " + say(c.Reason)}
 	for _, command := range c.Equivalent {
 		lines = append(lines, "$ "+command)
 	}
