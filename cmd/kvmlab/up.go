@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -223,8 +224,14 @@ func showPlan(a *app, plan *engine.Plan) error {
 		a.say("plan.empty", "lab", plan.Lab)
 		return nil
 	}
-	_, err := fmt.Fprint(a.Out, plan.Text(true))
-	return err
+	said := engine.Plan{Lab: plan.Lab, Changes: slices.Clone(plan.Changes)}
+	for i := range said.Changes {
+		said.Changes[i].Reason = a.Phrase(said.Changes[i].Reason)
+	}
+	text := strings.TrimSuffix(said.Text(true), "\n")
+	changes, count := text[:strings.LastIndex(text, "\n")+1], text[strings.LastIndex(text, "\n")+1:]
+	a.Outf("%s%s\n", changes, a.Phrase(count))
+	return nil
 }
 
 // run brings the lab up in a supervisor of its own and shows the result.

@@ -19,7 +19,10 @@ var verb = regexp.MustCompile(`%[-+#0-9.]*[a-zA-Z]`)
 // TestPhrasesInTheSourceAreSaid looks at every diag.Args of the project: a sentence that stands in one, as it is or as a
 // format, exists in every language.
 func TestPhrasesInTheSourceAreSaid(t *testing.T) {
-	seen := 0
+	seen, languages := 0, map[string]*diag.Language{}
+	for _, code := range otherLanguages() {
+		languages[code] = language(t, code)
+	}
 	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
@@ -33,8 +36,8 @@ func TestPhrasesInTheSourceAreSaid(t *testing.T) {
 			for name, phrase := range argsLiteral(n) {
 				seen++
 				d := &diag.Diagnostic{Code: "KL000", Args: diag.Args{name: verb.ReplaceAllString(phrase, "7")}}
-				for _, code := range otherLanguages() {
-					for _, unsaid := range language(t, code).Unsaid(d) {
+				for code, lang := range languages {
+					for _, unsaid := range lang.Unsaid(d) {
 						t.Errorf("%s: %s: %s", files.Position(n.Pos()), code, unsaid)
 					}
 				}
