@@ -164,27 +164,30 @@ func tryRenewal(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 
 // moment finds the first packet that shows a moment in the life of a guest's lease: the REQUEST of the renewing kind, or
 // after the end of the lease the DISCOVER with which the guest asks anew. leased says whether there was a lease at all.
+// It goes by time and not by exchange, for dhclient keeps one xid from its DISCOVER on through all renewals.
 func (e *scene) moment(ctx context.Context, a *Assertion) (found *watch.Record, leased bool, err error) {
-	all, err := e.exchanges(ctx, e.nic(a), false)
+	records, err := e.wire(ctx, false)
 	if err != nil {
 		return nil, false, err
 	}
-	var acked *watch.Record
-	for _, x := range all {
-		for _, r := range x.of(capture.Request) {
-			if r.DHCP.CIAddr.IsUnspecified() || acked == nil {
-				continue
-			}
-			broadcast := r.IP.Destination == everybody
-			if a.At.Value == "T1" && !broadcast && len(x.of(capture.Ack)) > 0 || a.At.Value == "T2" && broadcast {
-				return r, true, nil
-			}
-		}
-		if acked != nil && a.At.Value == "expiry" && len(x.of(capture.Discover)) > 0 && ranOut(acked, x.records[0]) {
-			return x.records[0], true, nil
-		}
-		if acks := x.of(capture.Ack); len(acks) > 0 {
-			acked = acks[len(acks)-1]
+	var acked, asked *watch.Record // the newest ACK, and the unicast REQUEST that waits for one
+	for _, r := range dhcpOf(records, e.nic(a)) {
+		switch {
+		case r.DHCP.Type == capture.Ack && a.At.Value == "T1" && asked != nil && asked.DHCP.XID == r.DHCP.XID:
+			return asked, true, nil
+		case r.DHCP.Type == capture.Ack:
+			acked = r
+		case acked == nil:
+		case r.DHCP.Type == capture.Discover && a.At.Value == "expiry" && ranOut(acked, r):
+			return r, true, nil
+		case r.DHCP.Type != capture.Request || r.DHCP.CIAddr.IsUnspecified():
+			asked = nil
+		case r.IP.Destination != everybody:
+			asked = r
+		case a.At.Value == "T2":
+			return r, true, nil
+		default:
+			asked = nil
 		}
 	}
 	return nil, acked != nil, nil

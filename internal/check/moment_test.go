@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -71,6 +72,15 @@ var lifeOfALease = []spoken{
 	{at: 91 * time.Second, kind: capture.Discover, xid: 4, to: all},
 }
 
+// withOneXID is what dhclient makes of it: a new xid only for a new DISCOVER.
+func withOneXID(wire []spoken) []spoken {
+	out := slices.Clone(wire)
+	for i := range out {
+		out[i].xid = 1 + out[i].xid/4
+	}
+	return out
+}
+
 // relayed is one DISCOVER on both sides of a relay.
 var relayed = []spoken{
 	{kind: capture.Discover, xid: 1, to: all},
@@ -86,6 +96,9 @@ func TestMoments(t *testing.T) {
 		{"at: T1, field: dst_ip", lifeOfALease, relayServer, all},
 		{"at: T2, field: dst_ip", lifeOfALease, all, relayServer},
 		{"at: expiry, field: type", lifeOfALease, "DISCOVER", "REQUEST"},
+		{"at: T1, field: dst_ip ", withOneXID(lifeOfALease), relayServer, all},
+		{"at: T2, field: dst_ip ", withOneXID(lifeOfALease), all, relayServer},
+		{"at: expiry, field: type ", withOneXID(lifeOfALease), "DISCOVER", "REQUEST"},
 		{"type: REQUEST, field: dst_ip", lifeOfALease[:5], relayServer, all},
 		{"type: DISCOVER, field: giaddr", relayed, relayServer, "10.0.0.1"},
 		{"type: DISCOVER, field: src_ip", relayed, "10.0.0.1", "0.0.0.0"},
