@@ -20,11 +20,11 @@ import (
 	"github.com/kvmlab/kvmlab/vm"
 )
 
-// How long evidence may take: a guest's agent to answer, when it may still boot and when it should be up, and a script to
-// end.
+// How long evidence may take: a guest's agent to answer, when it may still boot and when it should be up (a micro guest
+// unpacks it at the first word, which takes seconds on a busy host without KVM), and a script to end.
 const (
 	bootPatience   = 5 * time.Minute
-	agentPatience  = 5 * time.Second
+	agentPatience  = 20 * time.Second
 	scriptPatience = 3 * time.Minute
 )
 
