@@ -311,7 +311,7 @@ func (r *classRow) step(step cliui.Step, who string, several int) {
 	if count >= several {
 		state = cliui.StepDone
 	}
-	r.screen.Send(cliui.ProgressEvent{Guest: r.lab, Step: step, State: state, Text: fmt.Sprintf("%d/%d", count, several)})
+	r.screen.Send(cliui.ProgressEvent{Guest: r.lab, Step: step, State: state, Text: fmt.Sprintf("%d/%d", count, several), Several: true})
 }
 
 // Change shows a tap that is there.
@@ -334,7 +334,7 @@ func (r *classRow) Event(ev lab.Event) {
 
 // Finish shows how the lab ended.
 func (r *classRow) Finish(done outcome) {
-	ev := cliui.ProgressEvent{Guest: r.lab, Step: cliui.StepAck, State: cliui.StepDone, Text: fmt.Sprintf("%.1f s", done.Seconds)}
+	ev := cliui.ProgressEvent{Guest: r.lab, Step: cliui.StepAck, State: cliui.StepDone, Text: fmt.Sprintf("%.1f s", done.Seconds), Several: true}
 	if !done.Done {
 		ev.State, ev.Text = cliui.StepFailed, string(diag.CodeOf(done.Err))
 	}

@@ -77,6 +77,8 @@ type ProgressEvent struct {
 	State StepState // what became of the step or the part
 	Text  string    // of a guest: what to show beside it, such as the address; of the lab: the part's name
 	Note  string    // a line that stays, above what is redrawn
+	// Several says that Guest is a lab with guests of its own: Text is how many of them, or how long it took.
+	Several bool
 }
 
 // ProgressOptions say what a Progress shows.

@@ -65,6 +65,7 @@ func classroom() []cliui.ProgressEvent {
 		step("pc1", cliui.StepAck, "192.168.1.2"),
 		step("pc2", cliui.StepDiscover, ""),
 		{Guest: "pc3", Step: cliui.StepBoot, State: cliui.StepFailed, Text: "no kernel"},
+		{Guest: "ana", Step: cliui.StepOffer, State: cliui.StepDone, Text: "3/3", Several: true},
 		step("nobody", cliui.StepAck, "10.0.0.1"),
 	}
 }

@@ -195,6 +195,8 @@ func (p *Progress) Line(e ProgressEvent) string {
 		return ""
 	case e.Guest == "":
 		return p.messages.T("progress.part", "lab", p.title, "part", e.Text)
+	case e.Several:
+		return p.messages.T("progress.several", "row", e.Guest, "step", p.word(e.Step), "text", e.Text)
 	default:
 		return p.messages.T("progress."+strings.ToLower(e.Step.String()), "row", e.Guest, "text", e.Text)
 	}
