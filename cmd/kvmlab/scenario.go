@@ -17,7 +17,7 @@ import (
 func newScenarioCmd(a *app) *cobra.Command {
 	cmd := a.parent(a.command("scenario", "scenario"))
 	cmd.AddCommand(newScenarioListCmd(a), newScenarioShowCmd(a), newScenarioUpCmd(a), newScenarioSolveCmd(a),
-		newScenarioResetCmd(a), newScenarioNewCmd(a), newScenarioTestCmd(a))
+		newCheckCmd(a), newHintCmd(a), newScenarioResetCmd(a), newScenarioNewCmd(a), newScenarioTestCmd(a))
 	return cmd
 }
 
