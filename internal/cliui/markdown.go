@@ -27,7 +27,8 @@ type markdown struct {
 	width  int
 	style  Style
 	prose  []string // lines of the paragraph or list item that is open
-	margin string   // of its second and later lines
+	lead   string   // what its first line is set in by
+	margin string   // the same of its other lines
 	fenced bool
 }
 
@@ -51,6 +52,9 @@ func (m *markdown) line(line string) {
 		m.prose = []string{line}
 	case strings.HasPrefix(line, "    ") && len(m.prose) == 0:
 		m.out.WriteString(line + "\n")
+	case len(m.prose) == 0: // a paragraph, perhaps a later one of a list item, which is set in
+		m.margin = line[:len(line)-len(strings.TrimLeft(line, " "))]
+		m.lead, m.prose = m.margin, []string{plain}
 	default:
 		m.prose = append(m.prose, plain)
 	}
@@ -64,6 +68,6 @@ func (m *markdown) flush() {
 	text := strings.Join(m.prose, " ")
 	text = emphasis.ReplaceAllStringFunc(text, func(s string) string { return m.style.Bold(strings.Trim(s, "*")) })
 	text = inlineCode.ReplaceAllStringFunc(text, func(s string) string { return m.style.Bold(strings.Trim(s, "`")) })
-	m.out.WriteString(Wrap(text, m.width, m.margin) + "\n")
-	m.prose, m.margin = nil, ""
+	m.out.WriteString(m.lead + Wrap(text, m.width, m.margin) + "\n")
+	m.prose, m.lead, m.margin = nil, "", ""
 }
