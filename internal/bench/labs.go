@@ -171,32 +171,38 @@ func (o options) class(ctx context.Context, n int) (c classFigures, err error) {
 	if c.up, err = o.timed(ctx, "up", "--plain", "--class", class, "--wait", "10m"); err != nil {
 		return c, err
 	}
-	pids, err := filepath.Glob("/run/libvirt/qemu/s*.pid")
-	if err != nil {
+	if c.guests, c.cpu, c.pss, err = guestsUse("s*"); err != nil {
 		return c, err
 	}
-	for _, file := range pids {
+	c.down, err = o.timed(ctx, "down", "--class", class)
+	return c, err
+}
+
+// guestsUse reads what the domains of a pattern use: processor seconds and MiB of proportional memory of one, on average.
+func guestsUse(pattern string) (guests int, cpu, pss float64, err error) {
+	files, err := filepath.Glob("/run/libvirt/qemu/" + pattern + ".pid")
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if len(files) == 0 {
+		return 0, 0, 0, errors.New("no guests")
+	}
+	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return c, fmt.Errorf("find a guest's process: %w", err)
+			return 0, 0, 0, fmt.Errorf("find a guest's process: %w", err)
 		}
 		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 		if err != nil {
-			return c, fmt.Errorf("find a guest's process: %w", err)
+			return 0, 0, 0, fmt.Errorf("find a guest's process: %w", err)
 		}
 		use, err := doctor.ReadUsage(pid)
 		if err != nil {
-			return c, err
+			return 0, 0, 0, err
 		}
-		c.cpu += use.CPU.Seconds()
-		c.pss += use.PSS
+		cpu += use.CPU.Seconds()
+		pss += use.PSS
 	}
-	c.guests = len(pids)
-	if c.guests == 0 {
-		return c, errors.New("a class without guests")
-	}
-	c.cpu /= float64(c.guests)
-	c.pss /= float64(c.guests)
-	c.down, err = o.timed(ctx, "down", "--class", class)
-	return c, err
+	n := float64(len(files))
+	return len(files), cpu / n, pss / n, nil
 }

@@ -21,6 +21,7 @@ var sections = map[string]func(ctx context.Context, o options) (string, error){
 	"class": benchClass,
 	"boot":  benchBoot,
 	"copy":  benchCopy,
+	"crowd": benchCrowd,
 	"dhcp":  benchDHCP,
 	"wire":  benchWire,
 }
