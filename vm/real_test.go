@@ -185,7 +185,7 @@ func TestRealThreeGuests(t *testing.T) {
 			Name: d.Name, UUID: vm.GuestUUID("lab", d.Owner.Guest), Run: vm.RunRunning, Owner: d.Owner, Owned: true,
 			Digest: d.Digest(), Machine: d.Machine, Accel: d.Accel, MemoryKiB: d.MemoryKiB, CPUs: 1, Kernel: d.Kernel,
 			Initrd: d.Initrd, NICs: []vm.NIC{{Tap: d.NICs[0].Tap, MAC: d.NICs[0].MAC}}, ConsoleLog: d.ConsoleLog,
-			Channel: states[i].Channel,
+			Channel: states[i].Channel, Window: states[i].Window, Data: states[i].Data,
 		}
 		if diff := cmp.Diff(want, states[i]); diff != "" {
 			t.Errorf("state of %s (-want +got):\n%s", d.Name, diff)

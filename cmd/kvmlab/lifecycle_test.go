@@ -429,7 +429,7 @@ func TestFailingGuest(t *testing.T) {
 		{"no time to get an address", "true", []string{"--wait", "1s"}, 1, []string{"KL605", "KL302", "pc1", "1s", "its console ends:"}},
 		{"a kernel that is none", `
 			cd /var/lib/kvmlab/images/micro/current
-			truncate -s "$(stat -c %s vmlinux)" empty; mv empty vmlinux`, nil, 1, []string{"KL605", "could not be started", "pc1"}},
+			truncate -s "$(stat -c %s vmlinux)" empty; mv empty vmlinux`, nil, 4, []string{"KL403", "its SHA-256 is"}},
 		{"no kernel", "rm /var/lib/kvmlab/images/micro/current/vmlinux", nil, 4, []string{"KL403", "micro"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

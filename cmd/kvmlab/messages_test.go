@@ -15,6 +15,7 @@ import (
 // messageArgument says which argument of a call is a message id.
 var messageArgument = map[string]int{
 	"T": 0, "N": 0, "say": 0, "Say": 0, "fine": 0, "skipped": 0, "section": 0, "usageError": 1, "command": 1,
+	"failed": 0, "because": 0, // of package check
 }
 
 // computedMessages are the ids that the code puts together from parts.
@@ -24,6 +25,11 @@ var computedMessages = []string{
 	"state.crashed", "state.suspended", "state.missing",
 	"lease.offered", "lease.bound", "lease.expired", "lease.released", "lease.declined",
 	"image.step.resolve", "image.step.download", "image.step.unpack", "image.step.install", "image.step.disk", "image.step.write",
+	"doctor.class.memory", "doctor.class.processor", "doctor.class.disk",
+	"doctor.class.what.memory", "doctor.class.what.processor", "doctor.class.what.disk",
+	"check.why.no-renewal-t1", "check.why.no-renewal-t2", "check.why.no-renewal-expiry",
+	"watch.short.1", "watch.short.3", "watch.short.6", "watch.short.12", "watch.short.50", "watch.short.51",
+	"watch.short.53", "watch.short.54", "watch.short.55", "watch.short.58", "watch.short.59", "watch.short.61",
 }
 
 // TestMessagesExist finds every message id in the sources and looks it up in the catalogues; and finds every message of
@@ -35,7 +41,7 @@ func TestMessagesExist(t *testing.T) {
 	}
 	used := map[string]token.Position{}
 	literals := map[string]bool{}
-	for _, pattern := range []string{"*.go", "../../internal/doctor/*.go", "../../internal/cliui/*.go", "../../internal/watch/*.go"} {
+	for _, pattern := range []string{"*.go", "../../internal/doctor/*.go", "../../internal/cliui/*.go", "../../internal/watch/*.go", "../../internal/check/*.go"} {
 		collectMessages(t, pattern, used, literals)
 	}
 	for _, id := range computedMessages {
@@ -107,6 +113,8 @@ func messageIDs(call *ast.CallExpr) []string {
 	switch {
 	case !ok || id == "":
 		return nil
+	case name == "failed", name == "because":
+		return []string{"check.why." + id}
 	case name == "command":
 		return []string{id + ".short", id + ".long", id + ".examples"}
 	}
