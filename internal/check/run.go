@@ -77,13 +77,21 @@ func (r *Runner) Until(ctx context.Context, last string) ([]Result, error) {
 		if err != nil || open == 0 {
 			return results, err
 		}
-		timer := time.NewTimer(tick)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return results, ctx.Err()
-		case <-timer.C:
+		if err := pause(ctx); err != nil {
+			return results, err
 		}
+	}
+}
+
+// pause waits for a tick.
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(tick)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
 }
 

@@ -285,8 +285,8 @@ func TestAssertions(t *testing.T) {
 	}
 }
 
-// tryChecks runs checks, given as YAML, on the evidence.
-func tryChecks(t *testing.T, checks string, e *evidence, answers map[string]string) []check.Result {
+// newRunner is a runner of checks, given as YAML, on the evidence.
+func newRunner(t *testing.T, checks string, e *evidence, answers map[string]string) *check.Runner {
 	t.Helper()
 	spec, err := lab.Parse("lab.yaml", []byte(wireLab))
 	if err != nil {
@@ -306,8 +306,13 @@ func tryChecks(t *testing.T, checks string, e *evidence, answers map[string]stri
 		}
 	}
 	e.t, e.begin = t, time.Now()
-	r := &check.Runner{File: file, Lab: l, Evidence: e, Answers: answers, Now: time.Now}
-	results, err := r.Run(t.Context())
+	return &check.Runner{File: file, Lab: l, Evidence: e, Answers: answers, Now: time.Now}
+}
+
+// tryChecks runs them.
+func tryChecks(t *testing.T, checks string, e *evidence, answers map[string]string) []check.Result {
+	t.Helper()
+	results, err := newRunner(t, checks, e, answers).Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,6 +348,30 @@ func TestRun(t *testing.T) {
 		}
 		if len(e.asked) != 1 || !strings.Contains(e.asked[0], "dhcp-release") {
 			t.Errorf("asked guests for %q", e.asked)
+		}
+	})
+}
+
+// TestApply answers questions from packets that are still to come, and stops at a step that does not work.
+func TestApply(t *testing.T) {
+	const question = `
+- {id: it, message: {en: a, es: b, ca: c}, assert: {answer: {guest: pc1, type: OFFER, field: offered, ask: {en: a, es: b, ca: c}}}}
+solution:
+- {guest: srv, run: make}
+- {answer: it}`
+	synctest.Test(t, func(t *testing.T) {
+		e := &evidence{said: dora(1, 5*second), prints: map[string]check.Output{"srv": {}}}
+		r := newRunner(t, question, e, nil)
+		if err := r.Apply(t.Context(), r.File.Solution); err != nil || r.Answers["it"] != offered.String() {
+			t.Errorf("answers %v, %v", r.Answers, err)
+		}
+		e.said = nil
+		if err := r.Apply(t.Context(), r.File.Solution); err == nil || !strings.Contains(err.Error(), "was not on the wire") {
+			t.Errorf("an answer without a packet: %v", err)
+		}
+		e.prints["srv"] = check.Output{Status: 2, Text: "no rule"}
+		if err := r.Apply(t.Context(), r.File.Solution); err == nil || !strings.Contains(err.Error(), "no rule") {
+			t.Errorf("a step that fails: %v", err)
 		}
 	})
 }

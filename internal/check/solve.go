@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"time"
 )
 
 // StepError is a step of a solution or mistake that did not work.
@@ -59,15 +60,27 @@ func (r *Runner) Begin(ctx context.Context, seed string) error {
 	return r.Apply(ctx, r.File.Mistakes[drawn].Steps)
 }
 
+// answerPatience is how long a packet that a question is about may take: what a solution has set up may be about to
+// answer for the first time.
+const answerPatience = time.Minute
+
 // give answers a question, with the truth when the step says nothing else.
 func (r *Runner) give(ctx context.Context, s Step) error {
 	answer := s.Value.Value
-	if !s.Value.Set {
+	for deadline := r.Now().Add(answerPatience); !s.Value.Set && answer == ""; {
 		c := r.File.Check(s.Answer.Value)
 		e := &scene{Evidence: r.Evidence, lab: r.Lab, now: r.Now(), check: c}
 		var err error
 		if answer, err = e.rightAnswer(ctx, c.Assert); err != nil {
 			return err
+		}
+		if answer == "" && r.Now().After(deadline) {
+			return &StepError{Step: s, Output: Output{Status: 1, Text: "the packet that it is about was not on the wire"}}
+		}
+		if answer == "" {
+			if err := pause(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	if r.Answers == nil {
