@@ -135,6 +135,10 @@ func (d Domain) normal() Domain {
 	return d
 }
 
+// Lean reports whether the guest is a kernel and its initramfs and nothing else: it lives in memory, and can be resumed
+// from a template.
+func (d Domain) Lean() bool { return d.Kernel != "" && d.Disk == nil && d.Seed == "" }
+
 // validate names the first thing that is missing. Names and addresses are
 // checked where they are made; libvirt checks the rest.
 func (d Domain) validate() error {

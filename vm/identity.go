@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/kvmlab/kvmlab/macgen"
 )
@@ -24,6 +25,8 @@ type Identity struct {
 	Hostname string
 	// Seed is fresh randomness for the guest's generator.
 	Seed []byte
+	// Time is now; zero leaves the guest's clock alone.
+	Time time.Time
 	// MACs of the guest's cards, in order. The guest sets them itself.
 	MACs []macgen.MAC
 	// Files are put into the guest: at every boot of a guest that lives in memory,
@@ -45,6 +48,9 @@ func (id Identity) lines() ([]byte, error) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "hostname=%s\nseed=%s\n", id.Hostname, hex.EncodeToString(id.Seed))
+	if !id.Time.IsZero() {
+		fmt.Fprintf(&b, "time=%d\n", id.Time.Round(time.Second).Unix())
+	}
 	for i, mac := range id.MACs {
 		fmt.Fprintf(&b, "mac%d=%s\n", i, mac)
 	}

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockPoll is how often a probe that waits looks whether the one before it is done.
+// lockPoll is how often one who waits for a lock tries again.
 const lockPoll = 50 * time.Millisecond
 
 // lockProbe lets one probe at a time boot guests: several at once would slow each other down until none is done in its
@@ -19,7 +19,13 @@ func lockProbe(ctx context.Context, cacheFile string) (unlock func(), err error)
 	if cacheFile == "" {
 		return func() {}, nil
 	}
-	file, err := os.OpenFile(cacheFile+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	return lockFile(ctx, cacheFile+".lock")
+}
+
+// lockFile waits for a file's lock, and makes the file if need be. Where there is no place for it, or no such thing as a
+// lock, nothing is locked. The error is the context's.
+func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return func() {}, nil //nolint:nilerr // see above
 	}

@@ -12,21 +12,21 @@ import (
 // is of no interest here.
 
 type xmlDomain struct {
-	XMLName    xml.Name    `xml:"domain"`
-	Type       string      `xml:"type,attr"`
-	Name       string      `xml:"name"`
-	UUID       string      `xml:"uuid"`
-	Title      string      `xml:"title,omitempty"`
-	Metadata   xmlMetadata `xml:"metadata"`
-	Memory     xmlMemory   `xml:"memory"`
-	VCPU       int         `xml:"vcpu"`
-	OS         xmlOS       `xml:"os"`
-	ACPI       struct{}    `xml:"features>acpi"`
-	CPU        *xmlCPU     `xml:"cpu"`
-	OnPoweroff string      `xml:"on_poweroff"`
-	OnReboot   string      `xml:"on_reboot"`
-	OnCrash    string      `xml:"on_crash"`
-	Devices    xmlDevices  `xml:"devices"`
+	XMLName    xml.Name     `xml:"domain"`
+	Type       string       `xml:"type,attr"`
+	Name       string       `xml:"name"`
+	UUID       string       `xml:"uuid"`
+	Title      string       `xml:"title,omitempty"`
+	Metadata   *xmlMetadata `xml:"metadata"`
+	Memory     xmlMemory    `xml:"memory"`
+	VCPU       int          `xml:"vcpu"`
+	OS         xmlOS        `xml:"os"`
+	ACPI       struct{}     `xml:"features>acpi"`
+	CPU        *xmlCPU      `xml:"cpu"`
+	OnPoweroff string       `xml:"on_poweroff"`
+	OnReboot   string       `xml:"on_reboot"`
+	OnCrash    string       `xml:"on_crash"`
+	Devices    xmlDevices   `xml:"devices"`
 }
 
 type xmlMetadata struct {
@@ -92,6 +92,7 @@ type xmlDevices struct {
 	Serial      xmlSerial       `xml:"serial"`
 	Console     xmlSerial       `xml:"console"`
 	Channels    []xmlChannel    `xml:"channel"`
+	RNG         *xmlRNG         `xml:"rng"`
 	Balloon     xmlModel        `xml:"memballoon"`
 }
 
@@ -109,7 +110,7 @@ type xmlAddress struct {
 type xmlInterface struct {
 	Type    string      `xml:"type,attr"`
 	MAC     xmlMAC      `xml:"mac"`
-	Target  xmlTap      `xml:"target"`
+	Target  *xmlTap     `xml:"target"`
 	Model   xmlNICModel `xml:"model"`
 	ROM     *xmlROM     `xml:"rom"`
 	Address *xmlAddress `xml:"address"`
@@ -134,6 +135,17 @@ type xmlROM struct {
 
 type xmlModel struct {
 	Model string `xml:"model,attr"`
+}
+
+type xmlRNG struct {
+	Model   string      `xml:"model,attr"`
+	Backend xmlBackend  `xml:"backend"`
+	Address *xmlAddress `xml:"address"`
+}
+
+type xmlBackend struct {
+	Model string `xml:"model,attr"`
+	Path  string `xml:",chardata"`
 }
 
 type xmlSerial struct {
@@ -173,13 +185,18 @@ func (d Domain) XML() ([]byte, error) {
 	if err := d.validate(); err != nil {
 		return nil, err
 	}
+	return d.xml().text()
+}
+
+// xml is the domain as libvirt wants to have it written.
+func (d Domain) xml() xmlDomain {
 	d = d.normal()
-	x := xmlDomain{
+	return xmlDomain{
 		Type:  map[Accel]string{AccelKVM: "kvm", AccelTCG: "qemu"}[d.Accel],
 		Name:  d.Name,
 		UUID:  d.UUID.String(),
 		Title: d.Title,
-		Metadata: xmlMetadata{xmlMark{
+		Metadata: &xmlMetadata{xmlMark{
 			NS: MetadataURI, Lab: d.Owner.Lab, Guest: d.Owner.Guest, Spec: d.Digest(),
 		}},
 		Memory:     xmlMemory{Unit: "KiB", KiB: d.MemoryKiB},
@@ -189,9 +206,12 @@ func (d Domain) XML() ([]byte, error) {
 		OnPoweroff: "destroy", OnReboot: "restart", OnCrash: "destroy",
 		Devices: d.devices(),
 	}
+}
+
+func (x xmlDomain) text() ([]byte, error) {
 	out, err := xml.MarshalIndent(x, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("render domain %q: %w", d.Name, err)
+		return nil, fmt.Errorf("render domain %q: %w", x.Name, err)
 	}
 	return append(out, '\n'), nil
 }
@@ -265,6 +285,9 @@ func (d Domain) devices() xmlDevices {
 		// A system that is not ours does not know of them.
 		devices.Channels = append(devices.Channels, port(WindowPort), port(DataPort))
 	}
+	if d.Lean() {
+		devices.RNG = &xmlRNG{Model: "virtio", Backend: xmlBackend{Model: "random", Path: "/dev/urandom"}, Address: d.address()}
+	}
 	devices.Disks = d.disks()
 	for _, nic := range d.NICs {
 		devices.Interfaces = append(devices.Interfaces, d.nic(nic))
@@ -278,7 +301,7 @@ func (d Domain) nic(n NIC) xmlInterface {
 	x := xmlInterface{
 		Type:    "ethernet",
 		MAC:     xmlMAC{Address: n.MAC.String()},
-		Target:  xmlTap{Dev: n.Tap, Managed: "no"},
+		Target:  &xmlTap{Dev: n.Tap, Managed: "no"},
 		Model:   xmlNICModel{Type: "virtio"},
 		Address: d.address(),
 	}

@@ -46,7 +46,7 @@ func (o *upOptions) runClass(ctx context.Context) (err error) {
 		}
 	}
 	o.app.showDiagnostics(jobs[0].spec.Warnings)
-	h, err := openHost(ctx, o.app, hostOptions{accel: o.accel})
+	h, err := openHost(ctx, o.app, hostOptions{accel: o.accel, cold: o.cold})
 	if err != nil {
 		return err
 	}

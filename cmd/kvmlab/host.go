@@ -20,6 +20,7 @@ import (
 // hostOptions are what the commands that change or observe labs can choose.
 type hostOptions struct {
 	accel      accelChoice                             // how guests run; only `up` and `run` start any
+	cold       bool                                    // boot every guest, resume none from a template
 	oldImages  bool                                    // start guests whose disks lie on an older image with that image
 	sink       func(engine.Event)                      // sees every change as it happens
 	supervisor func(files state.Lab) engine.Supervisor // nil: a process of its own
@@ -32,6 +33,7 @@ type host struct {
 	net  *netsetup.Handle
 	virt *vm.Conn
 	cfg  engine.Config
+	cold coldStarts
 }
 
 // openHost opens the kernel and libvirt for a command that needs both, and root.
@@ -39,7 +41,7 @@ func openHost(ctx context.Context, a *app, opts hostOptions) (_ *host, err error
 	if os.Geteuid() != 0 {
 		return nil, diag.New(diag.NotRoot, diag.Args{"command": "kvmlab"})
 	}
-	h := &host{}
+	h := &host{cold: coldStarts{app: a}}
 	if h.net, err = netsetup.Open(); err != nil {
 		return nil, err
 	}
@@ -74,12 +76,18 @@ func openHost(ctx context.Context, a *app, opts hostOptions) (_ *host, err error
 		Image:       func(_ context.Context, name string) (engine.Image, error) { return findImage(a.dirs, name) },
 		OldImage:    oldImage,
 		Platform:    platform.probe,
+		Cold:        h.cold.note,
 		TapOwner:    tapOwner(a.env),
 		Log:         a.log,
 		Now:         a.now,
 		Sink:        opts.sink,
 		AfterRecord: func(state.Record) { after() },
 		Passed:      func(string) { after() },
+	}
+	if !opts.cold {
+		templates := h.virt.Templates(a.dirs.TemplatesDir())
+		templates.Building = func() { a.say("up.template") }
+		h.cfg.Templates = templates
 	}
 	h.Engine = engine.New(h.cfg)
 	return h, nil
@@ -92,8 +100,11 @@ func (h *host) with(sink func(engine.Event)) *engine.Engine {
 	return engine.New(cfg)
 }
 
-// Close releases the connections.
-func (h *host) Close() error { return errors.Join(h.virt.Close(), h.net.Close()) }
+// Close releases the connections, and says which guests had to boot.
+func (h *host) Close() error {
+	h.cold.say()
+	return errors.Join(h.virt.Close(), h.net.Close())
+}
 
 // superviseProcess is the supervisor as a process of its own: this program again, as `kvmlab supervise LAB`.
 func superviseProcess(a *app, files state.Lab) *supervisor.Process {

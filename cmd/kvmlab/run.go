@@ -38,7 +38,7 @@ func runForeground(ctx context.Context, o *upOptions) (err error) {
 	show := newUpScreen(a, o.explain)
 	defer show.Close()
 	inside := &insideSupervisor{app: a}
-	h, err := openHost(ctx, a, hostOptions{accel: o.accel, oldImages: o.old, sink: show.Change, supervisor: inside.of})
+	h, err := openHost(ctx, a, hostOptions{accel: o.accel, cold: o.cold, oldImages: o.old, sink: show.Change, supervisor: inside.of})
 	if err != nil {
 		return err
 	}

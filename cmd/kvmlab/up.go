@@ -34,6 +34,7 @@ type upOptions struct {
 	explain bool
 	old     bool // --old-images
 	accel   accelChoice
+	cold    bool // --cold
 	isolate bool // --isolate
 	timings bool // --timings
 
@@ -86,6 +87,7 @@ func (o *upOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.isolate, "isolate", false, t("up.flag.isolate"))
 	cmd.Flags().DurationVar(&o.wait, "wait", 0, t("up.flag.wait"))
 	cmd.Flags().BoolVar(&o.old, "old-images", false, t("up.flag.old-images"))
+	cmd.Flags().BoolVar(&o.cold, "cold", false, t("up.flag.cold"))
 	cmd.Flags().BoolVar(&o.explain, "explain", false, t("up.flag.explain"))
 	cmd.Flags().Var(newChoice(&o.accel, accelAuto, accelKVM, accelTCG), "accel", t("up.flag.accel"))
 }
@@ -244,7 +246,7 @@ func (o *upOptions) run(ctx context.Context) (err error) {
 	show := newUpScreen(o.app, o.explain)
 	show.trace = newTimings(o.app, o.timings)
 	defer show.Close()
-	h, err := openHost(ctx, o.app, hostOptions{accel: o.accel, oldImages: o.old, sink: show.Change})
+	h, err := openHost(ctx, o.app, hostOptions{accel: o.accel, cold: o.cold, oldImages: o.old, sink: show.Change})
 	if err != nil {
 		return err
 	}

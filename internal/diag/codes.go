@@ -152,7 +152,7 @@ const (
 	NotYetSupported  Code = "KL210" // asked for in the file, not built yet
 )
 
-// libvirt and guests (KL300–KL319).
+// libvirt and guests (KL300–KL329).
 const (
 	ForeignDomain     Code = "KL300" // a domain of that name is not ours
 	GuestStartFailed  Code = "KL301" // libvirt or QEMU refused to start it
@@ -175,6 +175,7 @@ const (
 	CopyDiffers       Code = "KL318" // the checksums of a copy differ
 	CopyDirectory     Code = "KL319" // cp of a directory
 	ExecTimeout       Code = "KL320" // the command took too long
+	ColdStart         Code = "KL321" // warning: a boot in place of a template
 )
 
 // Images (KL400–KL419).

@@ -98,6 +98,17 @@ QEMU has it, and some guests want devices that it lacks. q35, a model of a
 whole PC, does the same job a little slower.`,
 	},
 	{
+		Code: ColdStart, Severity: Warning, Args: []string{"guests", "reason"},
+		Summary: `{{join .guests}} booted, for the saved guest that it should have been resumed from did not serve: {{.reason}}`,
+		Hint:    `nothing to do: the lab is as it should be, and the next "kvmlab up" saves another one; --cold does without`,
+		Explanation: `
+So that a lab is there in a second, kvmlab boots one guest as far as the moment
+before its network comes up, and saves its memory in /var/lib/kvmlab/templates.
+Every guest of that kind is resumed from there and then told who it is. When
+the file cannot be made or read, guests boot, which takes some seconds longer
+and makes no other difference.`,
+	},
+	{
 		Code: AccelFallback, Severity: Warning, Args: []string{"reason"},
 		Summary: `guests run without KVM: {{.reason}}`,
 		Hint:    `nothing to do; kvmlab doctor says what would be needed for KVM`,

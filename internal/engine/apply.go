@@ -15,14 +15,15 @@ import (
 
 // run is one command's work on one lab.
 type run struct {
-	e       *Engine
-	name    string // of the lab
-	lab     *lab.Lab
-	files   state.Lab
-	journal *state.Journal // nil when there is none to write to
-	lenient bool           // a record that cannot be written stops nothing: for Down
-	domains map[string]vm.Domain
-	owners  map[Address]netsetup.Owner // the marks of links that are to be removed
+	e        *Engine
+	name     string // of the lab
+	lab      *lab.Lab
+	files    state.Lab
+	journal  *state.Journal // nil when there is none to write to
+	lenient  bool           // a record that cannot be written stops nothing: for Down
+	domains  map[string]vm.Domain
+	prepared map[string]bool            // guests that have a template
+	owners   map[Address]netsetup.Owner // the marks of links that are to be removed
 
 	mu    sync.Mutex
 	begun []begun             // in the order of their begin records

@@ -63,6 +63,14 @@ type Hypervisor interface {
 	Undefine(ctx context.Context, name string) error
 }
 
+// Templates are saved guests which others are resumed from, in place of a boot; *vm.Templates are some.
+type Templates interface {
+	// Prepare makes the template that d needs, unless it is there.
+	Prepare(ctx context.Context, d vm.Domain) error
+	// Resume starts d, which is defined and off, and leaves it paused. After an error d is off.
+	Resume(ctx context.Context, d vm.Domain) error
+}
+
 // Supervisor is the process beside a lab, seen from outside.
 type Supervisor interface {
 	Observe(ctx context.Context) (running bool, pid int, err error)
@@ -111,6 +119,10 @@ type Config struct {
 	// OldImage finds the image whose disk is base, for a guest whose disk lies on it and not on the present one. Nil
 	// makes such a guest an error.
 	OldImage func(ctx context.Context, name, base string) (Image, error)
+	// Templates are asked for guests that live in memory. Nil boots them all.
+	Templates Templates
+	// Cold is told that a guest boots because its template did not serve. Nil is told nothing.
+	Cold     func(guest string, reason error)
 	TapOwner TapOwner
 	Log      *slog.Logger
 	Now      func() time.Time

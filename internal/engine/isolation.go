@@ -146,11 +146,11 @@ func (p *planner) stagedTap(a Address, nic lab.NIC) {
 	}
 }
 
-// halfStarted reports whether a guest of an isolated lab was started, and whoever did it was gone before it ran. One
-// that somebody paused has a record of its start.
+// halfStarted reports whether a guest was started, and whoever did it was gone before it ran. One that somebody paused
+// has a record of its start.
 func (p *planner) halfStarted(a Address, d vm.State) bool {
 	_, recorded := p.seen.Applied[a]
-	return p.want.Isolation == lab.Netns && d.Run == vm.RunPaused && !recorded
+	return d.Run == vm.RunPaused && !recorded
 }
 
 // typed turns commands into those that do the same in the namespace that the lab lives in.
@@ -296,11 +296,8 @@ func (r *run) startIsolated(ctx context.Context, d vm.Domain) error {
 			return explainNetwork(fmt.Sprintf("set up tap %q", nic.Tap), err)
 		}
 	}
-	if err := r.e.cfg.Hypervisor.Define(ctx, d); err != nil {
-		return explainGuest(diag.GuestDefineFailed, g.Name, err)
-	}
-	if err := r.e.cfg.Hypervisor.StartPaused(ctx, d.Name); err != nil {
-		return explainGuest(diag.GuestStartFailed, g.Name, err)
+	if err := r.switchOn(ctx, d, r.e.cfg.Hypervisor.StartPaused); err != nil {
+		return err
 	}
 	r.e.passed("started, taps not moved")
 	for _, nic := range g.NICs {
@@ -351,6 +348,13 @@ func (r *run) removeLink(ctx context.Context, name string, owner netsetup.Owner)
 		return err
 	}
 	return errors.Join(err, openErr)
+}
+
+// cold tells that a guest has to boot.
+func (e *Engine) cold(guest string, reason error) {
+	if e.cfg.Cold != nil {
+		e.cfg.Cold(guest, reason)
+	}
 }
 
 // passed tells a test that the engine has come to a point.

@@ -2,9 +2,11 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/kvmlab/kvmlab/internal/engine"
+	"github.com/kvmlab/kvmlab/internal/lab"
 	"github.com/kvmlab/kvmlab/internal/state"
 	"github.com/kvmlab/kvmlab/netsetup"
 	"github.com/kvmlab/kvmlab/vm"
@@ -65,12 +67,21 @@ func TestPlansOfAnIsolatedLab(t *testing.T) {
 
 // A guest whose starter was killed is paused, with its taps in the host's namespace or in the lab's. Up starts it
 // again; Down removes all of it, also without the state.
-func TestKilledWhileATapMoves(t *testing.T) {
-	for _, point := range []string{"started, taps not moved", "taps moved, not resumed"} {
+func TestKilledBeforeAGuestRuns(t *testing.T) {
+	for _, at := range []struct {
+		point string
+		lab   *lab.Lab
+	}{
+		{"resumed from the template, not run", threeTaps("class", 0)},
+		{"resumed from the template, not run", isolated(threeTaps("class", 0))},
+		{"started, taps not moved", isolated(threeTaps("class", 0))},
+		{"taps moved, not resumed", isolated(threeTaps("class", 0))},
+	} {
 		for _, lose := range []bool{false, true} {
-			t.Run(point, func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s %v", at.point, at.lab.Isolation), func(t *testing.T) {
 				b := newBench(t)
-				l := isolated(threeTaps("class", 0))
+				b.cfg.Templates = templates{b.world}
+				point, l := at.point, at.lab
 				killed := &counter{at: 1}
 				b.cfg.Passed = func(at string) {
 					if at == point {

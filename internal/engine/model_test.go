@@ -330,6 +330,7 @@ func TestAnythingCanHappen(t *testing.T) {
 			labs:    []*lab.Lab{threeTaps("one", 0), threeTaps("two", 1), isolated(threeTaps("own", 0))},
 			foreign: map[string]string{},
 		}
+		h.cfg.Templates = templates{h.world}
 		t.Repeat(rapid.StateMachineActions(h))
 		for _, l := range h.labs {
 			if _, err := engine.New(h.cfg).Down(context.Background(), l.Name); err != nil {

@@ -153,10 +153,22 @@ func (r *run) ensureDomain(ctx context.Context, c Change) error {
 	if r.lab.Isolation == lab.Netns {
 		return r.startIsolated(ctx, d)
 	}
+	return r.switchOn(ctx, d, r.e.cfg.Hypervisor.Start)
+}
+
+// switchOn defines a guest and starts it: from its template, where it has one, else by a boot. start is what makes it
+// run, or leaves it paused; a guest that has come from its template is paused already.
+func (r *run) switchOn(ctx context.Context, d vm.Domain, start func(context.Context, string) error) error {
 	if err := r.e.cfg.Hypervisor.Define(ctx, d); err != nil {
 		return explainGuest(diag.GuestDefineFailed, d.Owner.Guest, err)
 	}
-	if err := r.e.cfg.Hypervisor.Start(ctx, d.Name); err != nil {
+	if r.prepared[d.Owner.Guest] {
+		if err := r.e.cfg.Templates.Resume(ctx, d); err != nil && ctx.Err() == nil {
+			r.e.cold(d.Owner.Guest, err)
+		}
+		r.e.passed("resumed from the template, not run")
+	}
+	if err := start(ctx, d.Name); err != nil {
 		return explainGuest(diag.GuestStartFailed, d.Owner.Guest, err)
 	}
 	return nil

@@ -183,7 +183,7 @@ func (r *run) close() error {
 
 // describeGuests gets images and platform for the guests that the plan starts, before anything is changed.
 func (r *run) describeGuests(ctx context.Context, plan *Plan) error {
-	r.domains = map[string]vm.Domain{}
+	r.domains, r.prepared = map[string]vm.Domain{}, map[string]bool{}
 	var on Platform
 	images := map[string]Image{}
 	r.keys = map[string][]string{}
@@ -214,8 +214,21 @@ func (r *run) describeGuests(ctx context.Context, plan *Plan) error {
 		d := domainOf(r.lab, *g, image, on, r.files)
 		d.Disk = disk
 		r.domains[g.Name] = d
+		r.prepareTemplate(ctx, d)
 	}
 	return nil
+}
+
+// prepareTemplate sees to the template of a guest that can come from one. Without one the guest boots.
+func (r *run) prepareTemplate(ctx context.Context, d vm.Domain) {
+	if r.e.cfg.Templates == nil || !d.Lean() {
+		return
+	}
+	err := r.e.cfg.Templates.Prepare(ctx, d)
+	r.prepared[d.Owner.Guest] = err == nil
+	if err != nil && ctx.Err() == nil {
+		r.e.cold(d.Owner.Guest, err)
+	}
 }
 
 // tidy removes the state of a lab of which nothing exists after an Up that failed.

@@ -22,6 +22,7 @@ const (
 const (
 	labsName             = "labs"
 	imagesName           = "images"
+	templatesName        = "templates"
 	accelName            = "accel.json"
 	lockName             = "lock"
 	supervisorLockName   = "supervisor.lock"
@@ -67,6 +68,9 @@ func DirsFromEnv(getenv func(string) string) Dirs {
 
 // ImagesDir returns the folder of the guest images.
 func (d Dirs) ImagesDir() string { return filepath.Join(d.State, imagesName) }
+
+// TemplatesDir returns the folder of the saved guests that others are resumed from.
+func (d Dirs) TemplatesDir() string { return filepath.Join(d.State, templatesName) }
 
 // AccelFile keeps what was found out about acceleration on this host.
 func (d Dirs) AccelFile() string { return filepath.Join(d.State, accelName) }

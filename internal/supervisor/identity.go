@@ -130,6 +130,7 @@ func (s *Supervisor) identify(ctx context.Context, domain string, guest *lab.Gue
 	}
 	wait := firstRetry
 	for ctx.Err() == nil {
+		id.Time = time.Now()
 		rand.Read(id.Seed) // never fails since Go 1.24
 		err := s.guests.Identify(ctx, domain, id)
 		switch {

@@ -28,7 +28,7 @@ func newFakeArchive(t *testing.T) fakeArchive {
 	a.add(t, "linux-image-cloud-amd64", "6.1-1", "linux-image-6.1-cloud-amd64 (= 6.1-1)", nil)
 	a.add(t, "linux-image-6.1-cloud-amd64", "6.1-1", "kmod, linux-base (>= 4.3~)", map[string][]byte{
 		"./boot/vmlinuz-6.1":                                  []byte("a kernel"),
-		"./lib/modules/6.1/modules.builtin":                   []byte("kernel/virtio-net.ko\nkernel/virtio_console.ko\nkernel/virtio_blk.ko\n"),
+		"./lib/modules/6.1/modules.builtin":                   []byte("kernel/virtio-net.ko\nkernel/virtio_console.ko\nkernel/virtio_rng.ko\nkernel/virtio_blk.ko\n"),
 		"./lib/modules/6.1/kernel/virtio.ko":                  elfModule(""),
 		"./usr/lib/modules/6.1/kernel/virtio_pci.ko":          elfModule("virtio"),
 		"./usr/lib/modules/6.1/kernel/drivers/virtio_mmio.ko": elfModule("virtio"),

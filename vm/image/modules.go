@@ -12,8 +12,9 @@ import (
 )
 
 // wantedModules are what a micro guest needs: the two ways that virtio devices
-// appear (microvm: mmio; q35: PCI), the identity's port, and network cards.
-var wantedModules = []string{"virtio_mmio", "virtio_pci", "virtio_console", "virtio_net"}
+// appear (microvm: mmio; q35: PCI), the identity's port, network cards, and the
+// host's randomness.
+var wantedModules = []string{"virtio_mmio", "virtio_pci", "virtio_console", "virtio_net", "virtio_rng"}
 
 // modules are a kernel's loadable modules, by the name that modprobe takes.
 type modules struct {

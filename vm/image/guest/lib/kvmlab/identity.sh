@@ -2,7 +2,8 @@
 # guest and by the initramfs of the debian guest.
 
 # learn_identity asks, and sets $hostname, $seed, $time and $macs; all are empty when there is nobody to ask. With
-# $patience set, it asks that many times.
+# $patience set, it asks that many times. A machine that is told to be a template gets ready to be saved, and asks
+# again when it is resumed, as whoever it will be.
 learn_identity() {
 	hostname='' seed='' time='' macs=''
 	tries=0
@@ -15,7 +16,11 @@ learn_identity() {
 		return
 	fi
 	{
-		read_identity && echo ok >&3
+		while read_identity; do
+			[ -n "$template" ] && park
+			echo ok >&3
+			[ -n "$template" ] || break
+		done
 	} 3<>"$port"
 }
 
@@ -27,6 +32,7 @@ take_line() {
 	time) time=$2 ;;
 	mac[0-9]*) macs="$macs ${1#mac}=$2" ;;
 	file) echo "$2" >>$run/files ;;
+	template) template=$2 ;;
 	end) return 0 ;;
 	esac
 	return 1
@@ -35,13 +41,13 @@ take_line() {
 # read_identity reads lines from the port (file descriptor 3) until "end". The port gives end of file as long as
 # nobody is connected on the host, and again when the host hangs up: what came before then is not whole.
 read_identity() {
-	hostname='' seed='' time='' macs='' said='' tries=0
+	hostname='' seed='' time='' macs='' template='' said='' tries=0
 	while :; do
 		while IFS='=' read -r key value; do
 			tries=0
 			take_line "$key" "$value" && return 0
 		done <&3
-		hostname='' seed='' time='' macs=''
+		hostname='' seed='' time='' macs='' template=''
 		rm -f $run/files
 		if [ -z "$said" ]; then
 			say "kvmlab: waiting for an identity on org.kvmlab.id"
@@ -57,10 +63,7 @@ read_identity() {
 # apply_identity makes this machine the one that the host named.
 apply_identity() {
 	[ -n "$seed" ] && echo "$seed" >/dev/urandom
-	[ -n "$time" ] && date -s "@$time" >/dev/null
-	if [ -n "$hostname" ]; then
-		echo "$hostname" >/proc/sys/kernel/hostname
-	fi
+	[ -n "$hostname" ] && echo "$hostname" >/proc/sys/kernel/hostname
 }
 
 # link_with MAC sets $link to the card that has this address now.
@@ -80,7 +83,7 @@ settle_links() {
 	for pair in $macs; do
 		want=eth${pair%%=*} mac=${pair#*=}
 		if ! link_with "$mac"; then
-			[ -e "/sys/class/net/$want" ] && ip link set "$want" address "$mac"
+			[ -e "/sys/class/net/$want" ] && ip link set "$want" address "$mac" up
 		elif [ "$link" != "$want" ]; then
 			if [ -e "/sys/class/net/$want" ]; then
 				ip link set "$want" name swap
