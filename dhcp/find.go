@@ -126,23 +126,12 @@ var askedFor = []byte{
 	OptRenewalTime, OptRebindingTime, 66, 67, 100, 101, OptIPv6OnlyPref, 114, 119, 150, 252,
 }
 
-// discover is the message.
-func (f *finder) discover() []byte {
-	b := make([]byte, headerSize+cookieSize, minReply)
-	b[0], b[1], b[2] = opRequest, htypeEthernet, 6
-	binary.BigEndian.PutUint32(b[4:], f.xid)
-	binary.BigEndian.PutUint16(b[10:], flagB)
-	copy(b[28:], f.opts.MAC.bytes[:6])
-	binary.BigEndian.PutUint32(b[headerSize:], cookie)
-	b = appendOption(b, Option{OptMessageType, []byte{byte(Discover)}})
-	b = appendOption(b, Option{OptMaxMessageSize, binary.BigEndian.AppendUint16(nil, 1500)})
-	b = appendOption(b, Option{OptParameterList, askedFor})
-	b = append(b, OptEnd)
-	return append(b, make([]byte, max(0, minReply-len(b)))...)
-}
-
 func (f *finder) send() error {
-	frame := appendDatagram(nil, 0, ClientPort, broadcastIP, ServerPort, f.discover())
+	discover := Draft{
+		Type: Discover, XID: f.xid, Broadcast: true, CHAddr: f.opts.MAC,
+		Options: []Option{{OptMaxMessageSize, binary.BigEndian.AppendUint16(nil, 1500)}, {OptParameterList, askedFor}},
+	}
+	frame := discover.AppendPacket(nil, netip.AddrPortFrom(netip.IPv4Unspecified(), ClientPort), ToServers())
 	to := unix.SockaddrLinklayer{
 		Protocol: htons(unix.ETH_P_IP), Ifindex: f.index, Halen: 6, Addr: [8]byte{255, 255, 255, 255, 255, 255},
 	}
@@ -184,7 +173,7 @@ func (f *finder) receive(sent time.Time) (found []Found, err error) {
 
 // offerOf copies what an OFFER says.
 func offerOf(m *Message, src netip.Addr) Found {
-	f := Found{Server: m.address(OptServerID), Address: m.YIAddr}
+	f := Found{Server: m.Address(OptServerID), Address: m.YIAddr}
 	if !f.Server.IsValid() {
 		f.Server = src
 	}

@@ -129,7 +129,7 @@ func (x *exchange) subnet() *subnet {
 	if v := relayOption(m.Option(OptRelayAgentInfo), 5); len(v) == 4 {
 		return x.t.subnetOf(toIP4(addrAt(v, 0)))
 	}
-	if a := toIP4(m.address(OptSubnetSelection)); a != 0 {
+	if a := toIP4(m.Address(OptSubnetSelection)); a != 0 {
 		return x.t.subnetOf(a)
 	}
 	if a := toIP4(m.GIAddr); a != 0 {
@@ -232,7 +232,7 @@ func (x *exchange) ignore(why Reason, detail string) Reply {
 
 // about is the address that a message speaks of: the requested one, or the client's own.
 func (x *exchange) about() netip.Addr {
-	if a := x.m.address(OptRequestedAddress); a.IsValid() {
+	if a := x.m.Address(OptRequestedAddress); a.IsValid() {
 		return a
 	}
 	if x.m.CIAddr.IsUnspecified() {

@@ -9,7 +9,7 @@ import (
 // discover answers a DISCOVER (RFC 2131 section 4.3.1).
 func (x *exchange) discover() Reply {
 	t, s, m := x.t, x.sub, x.m
-	a, why, ok := x.pick(toIP4(m.address(OptRequestedAddress)))
+	a, why, ok := x.pick(toIP4(m.Address(OptRequestedAddress)))
 	if !ok {
 		return x.nothingToOffer()
 	}

@@ -3,7 +3,7 @@ package dhcp
 // decline takes an address out of use because its client found somebody else there (RFC 2131 section 4.3.3). Only
 // the client to which we gave or offered it is believed.
 func (x *exchange) decline() Reply {
-	a := toIP4(x.m.address(OptRequestedAddress))
+	a := toIP4(x.m.Address(OptRequestedAddress))
 	if r, ok := x.forUs(); !ok {
 		return r
 	}
@@ -40,7 +40,7 @@ func (x *exchange) release() Reply {
 // the reply is silence. systemd-networkd leaves the server identifier out of a RELEASE, which is sent to the server
 // alone: then that it came here is name enough.
 func (x *exchange) forUs() (Reply, bool) {
-	server := toIP4(x.m.address(OptServerID))
+	server := toIP4(x.m.Address(OptServerID))
 	switch {
 	case !x.m.Has(OptServerID) && x.unicast():
 	case server == 0:

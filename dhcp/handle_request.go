@@ -4,8 +4,8 @@ package dhcp
 // server identifier, the requested address and ciaddr (table 4).
 func (x *exchange) request() Reply {
 	m := x.m
-	server := toIP4(m.address(OptServerID))
-	want, own := toIP4(m.address(OptRequestedAddress)), toIP4(m.CIAddr)
+	server := toIP4(m.Address(OptServerID))
+	want, own := toIP4(m.Address(OptRequestedAddress)), toIP4(m.CIAddr)
 	switch {
 	case m.Has(OptServerID) && !x.t.isServer(server):
 		return x.choseOther(server)

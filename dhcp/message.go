@@ -206,8 +206,8 @@ func (m *Message) Codes(dst []uint8) []uint8 {
 // Broadcast tells whether the client asks for broadcast replies (the B flag, RFC 2131 section 4.1).
 func (m *Message) Broadcast() bool { return m.Flags&flagB != 0 }
 
-// address returns an option that must be one address; the zero Addr when it is absent or of another length.
-func (m *Message) address(code uint8) netip.Addr {
+// Address returns an option that must be one address; the zero Addr when it is absent or of another length.
+func (m *Message) Address(code uint8) netip.Addr {
 	if v := m.Option(code); len(v) == 4 {
 		return addrAt(v, 0)
 	}
