@@ -1,6 +1,9 @@
 package netsetup
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Owner says which object of which lab a link is. It is written on the link itself, twice: as the
 // alternative name, which is unique in a namespace, by which the kernel finds the link, and which
@@ -23,6 +26,13 @@ func (o Owner) Alias() string { return markPrefix + o.Lab + aliasSeparator + o.O
 
 // Altname returns the mark as alternative name (IFLA_ALT_IFNAME): "kvmlab:<lab>:<object>".
 func (o Owner) Altname() string { return markPrefix + o.Lab + altnameSeparator + o.Object }
+
+// Station reports whether the owner is that of a tap that [Handle.OpenStation] has made: no part of the lab, but the lab's.
+func (o Owner) Station() bool {
+	number, ok := strings.CutPrefix(o.Object, strings.TrimSuffix(stationName, "%d"))
+	_, err := strconv.ParseUint(number, 10, 32)
+	return ok && err == nil
+}
 
 // Validate checks that the owner can be written on a link and read back; the error is a [*NameError].
 func (o Owner) Validate() error {

@@ -96,7 +96,7 @@ func (p *planner) strays() {
 
 // wants reports whether l, marked as the lab's, stands for one of its bridges or taps.
 func (p *planner) wants(l netsetup.Link) bool {
-	if _, ok := p.want.Bridge(l.Owner.Object); ok {
+	if _, ok := p.want.Bridge(l.Owner.Object); ok || l.Owner.Station() { // a check's station goes with the check
 		return true
 	}
 	return slices.ContainsFunc(p.want.Guests, func(g lab.Guest) bool {
