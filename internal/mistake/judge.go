@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kvmlab/kvmlab/internal/conffile"
 	"github.com/kvmlab/kvmlab/internal/diag"
 )
 
@@ -71,19 +72,19 @@ func (f *finder) listens(c *config) {
 	if f.want.Interface == "" || c.all {
 		return
 	}
-	other := false
+	// Others beside it do no harm, wherever it stands in the list.
+	there, told := slices.ContainsFunc(c.listens, func(v conffile.Value) bool { return v.Text == f.want.Interface }), false
 	for _, v := range c.listens {
 		switch {
-		case v.Text == f.want.Interface:
-			return // others beside it do no harm
+		case v.Text == f.want.Interface, there && c.program.id == ISC: // which ignores one that is not there
 		case f.seen.Links != nil && f.link(v.Text) == nil:
 			if d := characters(v.Text); d != nil {
 				f.add(rankCard, d.At(v.Pos))
 			} else {
 				f.add(rankCard, diag.New(diag.InterfaceUnknown, diag.Args{"given": v.Text}).At(v.Pos))
 			}
-		case !other:
-			other = true
+		case !there && !told:
+			told = true
 			f.add(rankCard, diag.New(diag.InterfaceOther, diag.Args{"given": v.Text, "want": f.want.Interface}).At(v.Pos))
 		}
 	}

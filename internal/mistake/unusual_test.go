@@ -61,6 +61,10 @@ func unusual() []right {
 			files: map[string]string{defaults: "# both\nexport INTERFACESv4='eth1 eth0'  # the second is ignored\n"},
 		},
 		{
+			name: "two cards, the one to serve last", serve: byScript,
+			files: map[string]string{defaults: "INTERFACESv4=\"eth0 eth1\"\n"},
+		},
+		{
 			name: "a shared-network with the options outside", serve: isc,
 			files: conf("option routers 192.168.1.1;\nshared-network aula {\n option domain-name-servers 192.168.1.1;\n" +
 				" subnet 192.168.1.0 netmask 255.255.255.0 { pool { range 192.168.1.2 192.168.1.10; } }\n}\n"),
