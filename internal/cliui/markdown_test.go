@@ -49,3 +49,28 @@ thirty cells.
 		t.Error(diff)
 	}
 }
+
+func TestMarkdownTable(t *testing.T) {
+	const text = `| message | goes **to** |
+|---|:--|
+| DISCOVER | everybody on the link, for nobody is known yet |
+| a \| b |
+
+| no table
+`
+	const want = `message    goes to
+DISCOVER   everybody on the
+           link, for nobody is
+           known yet
+a | b
+
+| no table
+`
+	if diff := cmp.Diff(want, cliui.Markdown(text, 30, cliui.Style{})); diff != "" {
+		t.Error(diff)
+	}
+	const wide = "| mensaje | ñandú |\n|-|-|\n| más | é |\n"
+	if diff := cmp.Diff("mensaje   ñandú\nmás       é\n", cliui.Markdown(wide, 80, cliui.Style{})); diff != "" {
+		t.Error(diff)
+	}
+}
