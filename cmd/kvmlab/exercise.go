@@ -26,9 +26,10 @@ const exerciseVersion = 1
 type progress struct {
 	Version  int                  `json:"version"`
 	Scenario string               `json:"scenario"`
-	Dir      string               `json:"dir,omitempty"` // of a scenario that is not built in
-	Seed     string               `json:"seed"`          // of what is drawn
-	Begun    bool                 `json:"begun"`         // its start steps were done
+	Dir      string               `json:"dir,omitempty"`     // of a scenario that is not built in
+	Seed     string               `json:"seed"`              // of what is drawn
+	Begun    bool                 `json:"begun"`             // its start steps were done
+	BegunAt  time.Time            `json:"begun_at,omitzero"` // when that was
 	Answers  map[string]string    `json:"answers"`
 	Hints    map[string]int       `json:"hints"`  // how many were given, by check
 	Passed   map[string]time.Time `json:"passed"` // when a check passed first
@@ -168,7 +169,7 @@ func (e *exercise) begin(ctx context.Context, h *host) error {
 			return err
 		}
 	}
-	e.progress.Begun, e.progress.Answers = true, nil
+	e.progress.Begun, e.progress.BegunAt, e.progress.Answers = true, e.app.now(), nil
 	return writeProgress(e.files, e.progress)
 }
 
@@ -203,7 +204,7 @@ func (e *exercise) patientRunner(h *host) *check.Runner {
 func (e *exercise) runner(h *host) *check.Runner {
 	return &check.Runner{
 		File: e.scenario.Checks, Lab: e.lab, Evidence: newLabEvidence(e.app, h, e.lab, e.files),
-		Answers: e.progress.Answers, Now: e.app.now,
+		Answers: e.progress.Answers, Now: e.app.now, Begun: e.progress.BegunAt,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/station"
 	"github.com/kvmlab/kvmlab/internal/supervisor"
 	"github.com/kvmlab/kvmlab/internal/watch"
 	"github.com/kvmlab/kvmlab/netsetup/capture"
@@ -122,6 +123,13 @@ func (w *labWire) nameStations(ctx context.Context) {
 			}
 			w.names.Tell(nic.MAC[:], name, watch.Client)
 		}
+	}
+	var bridges []string
+	for _, b := range w.lab.Bridges {
+		bridges = append(bridges, b.Name)
+	}
+	for mac, name := range station.Names(bridges) {
+		w.names.Tell(mac[:], name, watch.Stranger)
 	}
 	ctx, cancel := context.WithTimeout(ctx, supervisorAnswer)
 	defer cancel()

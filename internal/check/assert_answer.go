@@ -69,7 +69,7 @@ func (e *scene) asked(ctx context.Context, a *Assertion) (*watch.Record, error) 
 		r, _, err := e.moment(ctx, a)
 		return r, err
 	}
-	records, err := e.wire(ctx, false)
+	records, err := e.wire(ctx)
 	for _, r := range slices.Backward(dhcpOf(records, e.nic(a))) {
 		if r.DHCP.Type == messageType(a.Type.Value) && a.by(r) {
 			return r, err

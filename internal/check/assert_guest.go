@@ -137,7 +137,7 @@ func tryCommand(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 // tryApplied compares what a guest has with the last ACK it got: address and prefix, default route, resolver.
 func tryApplied(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 	nic := e.nic(a)
-	ack, err := e.lastAck(ctx, nic, true)
+	ack, err := e.lastAck(ctx, nic)
 	if err != nil {
 		return Verdict{}, err
 	}

@@ -50,7 +50,7 @@ func tryLease(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 	case err != nil:
 		return Verdict{}, err
 	case !address.IsValid():
-		return failed("no-record", "guest", a.Guest.Value, "server", server)
+		return failed("no-record", "guest", e.who(a), "server", server)
 	case a.Address.Set && address != a.Address.Value:
 		return failed("other-address", "address", address, "want", a.Address.Value)
 	case a.Range.Set && (address.Less(a.Range.Value.First) || a.Range.Value.Last.Less(address)):

@@ -18,24 +18,24 @@ import (
 const answerTime = 5 * time.Second
 
 func tryExchange(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
-	x, err := e.discovered(ctx, e.nic(a), true)
+	x, err := e.discovered(ctx, e.nic(a))
 	switch {
 	case err != nil:
 		return Verdict{}, err
 	case x == nil:
-		return failed("no-discover", "guest", a.Guest.Value)
+		return failed("no-discover", "guest", e.who(a))
 	case len(x.of(capture.Offer)) == 0:
-		return failed("no-offer", "guest", a.Guest.Value)
+		return failed("no-offer", "guest", e.who(a))
 	case len(x.offering()) > 1:
 		return failed("many-servers", "servers", strings.Join(x.offering(), ", "))
 	case a.Server.Set && x.offering()[0] != a.Server.Value:
 		return failed("other-server", "server", x.offering()[0], "want", a.Server.Value)
 	case len(x.of(capture.Nak)) > 0:
-		return failed("nak", "guest", a.Guest.Value)
+		return failed("nak", "guest", e.who(a))
 	case len(x.of(capture.Request)) == 0:
-		return failed("no-request", "guest", a.Guest.Value)
+		return failed("no-request", "guest", e.who(a))
 	case len(x.of(capture.Ack)) == 0:
-		return failed("no-ack", "guest", a.Guest.Value)
+		return failed("no-ack", "guest", e.who(a))
 	}
 	return passed(x.last())
 }
@@ -46,17 +46,17 @@ func tryServer(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 	if a.Server.Value == Nobody {
 		return trySilence(ctx, a, e)
 	}
-	x, err := e.discovered(ctx, e.nic(a), true)
+	x, err := e.discovered(ctx, e.nic(a))
 	if err != nil {
 		return Verdict{}, err
 	}
 	if x == nil {
-		return failed("no-discover", "guest", a.Guest.Value)
+		return failed("no-discover", "guest", e.who(a))
 	}
 	servers := x.offering()
 	switch {
 	case len(servers) == 0:
-		return failed("no-offer", "guest", a.Guest.Value)
+		return failed("no-offer", "guest", e.who(a))
 	case !slices.Contains(servers, a.Server.Value):
 		return failed("other-server", "server", strings.Join(servers, ", "), "want", a.Server.Value)
 	case len(servers) > 1:
@@ -68,12 +68,12 @@ func tryServer(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 }
 
 func trySilence(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
-	x, err := e.discovered(ctx, e.nic(a), true)
+	x, err := e.discovered(ctx, e.nic(a))
 	if err != nil {
 		return Verdict{}, err
 	}
 	if x == nil {
-		return failed("no-discover", "guest", a.Guest.Value) // nothing was asked: that nobody answered says nothing
+		return failed("no-discover", "guest", e.who(a)) // nothing was asked: that nobody answered says nothing
 	}
 	servers := x.offering()
 	anyone := a.Server.Value == Nobody || a.Server.Value == Anyone
@@ -88,7 +88,7 @@ func trySilence(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 
 func tryOffer(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 	kind := a.Type.Or("OFFER")
-	records, err := e.wire(ctx, true)
+	records, err := e.wireSince(ctx, e.since)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -102,7 +102,7 @@ func tryOffer(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 		}
 		return passed(r.Number)
 	}
-	return failed("no-message", "type", kind, "guest", a.Guest.Value)
+	return failed("no-message", "type", kind, "guest", e.who(a))
 }
 
 // differs tells what in a message is not as asserted.
@@ -157,16 +157,16 @@ func tryRenewal(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 	case found != nil:
 		return passed(found.Number)
 	case !leased:
-		return failed("no-lease", "guest", a.Guest.Value)
+		return failed("no-lease", "guest", e.who(a))
 	}
-	return failed("no-renewal-"+strings.ToLower(a.At.Value), "guest", a.Guest.Value)
+	return failed("no-renewal-"+strings.ToLower(a.At.Value), "guest", e.who(a))
 }
 
 // moment finds the first packet that shows a moment in the life of a guest's lease: the REQUEST of the renewing kind, or
-// after the end of the lease the DISCOVER with which the guest asks anew. leased says whether there was a lease at all.
+// after the end of the lease the DISCOVER with which the guest asks anew, since the exercise began. leased says whether there was a lease at all.
 // It goes by time and not by exchange, for dhclient keeps one xid from its DISCOVER on through all renewals.
 func (e *scene) moment(ctx context.Context, a *Assertion) (found *watch.Record, leased bool, err error) {
-	records, err := e.wire(ctx, false)
+	records, err := e.wire(ctx)
 	if err != nil {
 		return nil, false, err
 	}
@@ -177,7 +177,7 @@ func (e *scene) moment(ctx context.Context, a *Assertion) (found *watch.Record, 
 			return asked, true, nil
 		case r.DHCP.Type == capture.Ack:
 			acked = r
-		case acked == nil:
+		case acked == nil, r.Time.Before(e.begun):
 		case r.DHCP.Type == capture.Discover && a.At.Value == "expiry" && ranOut(acked, r):
 			return r, true, nil
 		case r.DHCP.Type != capture.Request || r.DHCP.CIAddr.IsUnspecified():
@@ -200,7 +200,11 @@ func ranOut(ack, later *watch.Record) bool {
 }
 
 func tryMessage(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
-	records, err := e.wire(ctx, false)
+	since := e.begun
+	if e.check.Station != nil {
+		since = e.since
+	}
+	records, err := e.wireSince(ctx, since)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -209,7 +213,7 @@ func tryMessage(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 			return passed(r.Number)
 		}
 	}
-	return failed("no-message", "type", a.Type.Value, "guest", a.Guest.Value)
+	return failed("no-message", "type", a.Type.Value, "guest", e.who(a))
 }
 
 // by reports whether a message is from the server that is asserted, when one is.

@@ -38,6 +38,8 @@ type Assertion struct {
 type kind struct {
 	doc            string
 	needs, accepts []string // settings
+	// asked says that it is about an exchange of a guest, or of a station that asks.
+	asked bool
 	// fresh says that guests are asked to begin a new exchange first, so that the wire shows what is so now.
 	fresh bool
 	try   func(ctx context.Context, a *Assertion, e *scene) (Verdict, error)
@@ -48,20 +50,19 @@ func kinds() map[string]kind {
 	return map[string]kind{
 		"exchange": {
 			doc:   "A complete DISCOVER, OFFER, REQUEST, ACK of a guest: one xid, one server.",
-			needs: []string{"guest"}, accepts: []string{"nic", "server"}, fresh: true, try: tryExchange,
+			asked: true, accepts: []string{"guest", "nic", "server"}, fresh: true, try: tryExchange,
 		},
 		"server": {
 			doc:   "Who answers a guest's DISCOVER: one server and no other, or none.",
-			needs: []string{"guest", "server"}, accepts: []string{"nic"}, fresh: true, try: tryServer,
+			asked: true, needs: []string{"server"}, accepts: []string{"guest", "nic"}, fresh: true, try: tryServer,
 		},
 		"offer": {
-			doc:     "What an OFFER or ACK (type) to a guest carries: options, an address in a range, its destination on the link (l2) and in IP (l3).",
-			needs:   []string{"guest"},
-			accepts: []string{"nic", "type", "options", "range", "address", "l2", "l3"}, fresh: true, try: tryOffer,
+			doc:   "What an OFFER or ACK (type) to a guest carries: options, an address in a range, its destination on the link (l2) and in IP (l3).",
+			asked: true, accepts: []string{"guest", "nic", "type", "options", "range", "address", "l2", "l3"}, fresh: true, try: tryOffer,
 		},
 		"lease": {
 			doc:   "A guest's lease in the records of the server itself: kvmlab's store, or the lease file in a guest.",
-			needs: []string{"guest"}, accepts: []string{"nic", "server", "range", "address"}, fresh: true, try: tryLease,
+			asked: true, accepts: []string{"guest", "nic", "server", "range", "address"}, fresh: true, try: tryLease,
 		},
 		"applied": {
 			doc:   "The address, default route and resolver of a guest are what the last ACK said.",
@@ -73,11 +74,11 @@ func kinds() map[string]kind {
 		},
 		"message": {
 			doc:   "A message (type: NAK, RELEASE, DECLINE, INFORM and others) from or to a guest was on the wire.",
-			needs: []string{"guest", "type"}, accepts: []string{"nic", "server"}, try: tryMessage,
+			asked: true, needs: []string{"type"}, accepts: []string{"guest", "nic", "server"}, try: tryMessage,
 		},
 		"silence": {
 			doc:   "A guest asks, and a server (or anybody: any) does not answer.",
-			needs: []string{"guest", "server"}, accepts: []string{"nic"}, fresh: true, try: trySilence,
+			asked: true, needs: []string{"server"}, accepts: []string{"guest", "nic"}, fresh: true, try: trySilence,
 		},
 		"ping": {
 			doc:   "One guest reaches another, or an address, by ICMP echo.",

@@ -11,6 +11,7 @@ import (
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/lab"
 	"github.com/kvmlab/kvmlab/internal/mistake"
+	"github.com/kvmlab/kvmlab/internal/station"
 	"github.com/kvmlab/kvmlab/netsetup"
 	"github.com/kvmlab/kvmlab/netsetup/capture"
 )
@@ -144,7 +145,8 @@ func (r *Runner) wireFacts(ctx context.Context, host *mistake.Host, bridge strin
 	}
 	seen := map[netip.Addr]int{}
 	for _, p := range records {
-		if p.DHCP == nil || p.DHCP.Op != 2 || p.IP == nil || p.Stations == nil || p.Interface != bridge {
+		if p.DHCP == nil || p.DHCP.Op != 2 || p.IP == nil || p.Stations == nil || p.Interface != bridge ||
+			station.Is(p.Ethernet.Source) {
 			continue
 		}
 		id, ok := p.DHCP.Addr(54)

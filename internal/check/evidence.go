@@ -8,12 +8,16 @@ import (
 
 	"github.com/kvmlab/kvmlab/dhcp"
 	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/station"
 	"github.com/kvmlab/kvmlab/internal/watch"
 	"github.com/kvmlab/kvmlab/netsetup"
 )
 
 // ErrNoAnswer is wrapped by an [Evidence] that cannot look into a guest: it is off, or its agent does not answer.
 var ErrNoAnswer = errors.New("the guest cannot be asked")
+
+// ErrNoBridge is wrapped by an [Evidence] that cannot plug a station in: the lab's bridge is not there, or not the lab's.
+var ErrNoBridge = errors.New("the bridge is not there")
 
 // Evidence is where assertions look.
 type Evidence interface {
@@ -27,6 +31,8 @@ type Evidence interface {
 	Guest(ctx context.Context, guest, script string) (Output, error)
 	// Host runs a script for /bin/sh in the lab's network namespace, as root.
 	Host(ctx context.Context, script string) (Output, error)
+	// Station has kvmlab itself play a part on a bridge of the lab, until stop is called. Errors: [ErrNoBridge].
+	Station(ctx context.Context, part station.Part) (stop func() error, err error)
 }
 
 // Output is what a script printed on both outputs, and its exit status.
@@ -63,6 +69,7 @@ type scene struct {
 	Evidence
 	lab     *lab.Lab
 	since   time.Time // when guests were asked to begin anew; what was before is not what is so now
+	begun   time.Time // when the exercise began; what was before is not the student's doing
 	now     time.Time
 	answers map[string]string
 	check   *Check
@@ -71,8 +78,8 @@ type scene struct {
 	fetched bool
 }
 
-// wire gives the packets, all of them or only those since guests were asked to begin anew.
-func (e *scene) wire(ctx context.Context, fresh bool) ([]*watch.Record, error) {
+// wire gives all packets.
+func (e *scene) wire(ctx context.Context) ([]*watch.Record, error) {
 	if !e.fetched {
 		var err error
 		if e.records, err = e.Wire(ctx); err != nil {
@@ -80,19 +87,37 @@ func (e *scene) wire(ctx context.Context, fresh bool) ([]*watch.Record, error) {
 		}
 		e.fetched = true
 	}
-	if !fresh {
-		return e.records, nil
-	}
-	for i, r := range e.records {
-		if !r.Time.Before(e.since) {
-			return e.records[i:], nil
+	return e.records, nil
+}
+
+// wireSince gives the packets from a time on.
+func (e *scene) wireSince(ctx context.Context, since time.Time) ([]*watch.Record, error) {
+	records, err := e.wire(ctx)
+	for i, r := range records {
+		if !r.Time.Before(since) {
+			return records[i:], err
 		}
 	}
-	return nil, nil
+	return nil, err
+}
+
+// ofStation reports whether an assertion is about the check's station, and not about a guest.
+func (e *scene) ofStation(a *Assertion) bool { return !a.Guest.Set && e.check.Station.asks() }
+
+// who names the guest, or station, that an assertion is about.
+func (e *scene) who(a *Assertion) string {
+	if e.ofStation(a) {
+		return e.check.Station.Part().Name()
+	}
+	return a.Guest.Value
 }
 
 // nic finds the card that an assertion is about.
 func (e *scene) nic(a *Assertion) lab.NIC {
+	if e.ofStation(a) {
+		part := e.check.Station.Part()
+		return lab.NIC{Bridge: part.Bridge, MAC: part.MAC()}
+	}
 	guest, _ := e.lab.Guest(a.Guest.Value) // Parse has checked it
 	name := a.NIC.Or("eth0")
 	for _, nic := range guest.NICs {

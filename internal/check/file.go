@@ -61,6 +61,8 @@ type Check struct {
 	// Hints help, each more openly than the one before.
 	Hints  []Texts
 	Assert *Assertion
+	// Station is set when kvmlab itself is to play somebody while the check is tried.
+	Station *Station
 }
 
 // Worth is the check's points: 1 unless it says otherwise.

@@ -98,6 +98,14 @@ func checkKeys() []yamlfile.Key[Check] {
 			},
 		},
 		{
+			Name: "station", Schema: yamlfile.ObjectSchema("A station.", stationKeys()),
+			Doc: "What kvmlab itself plays on a bridge while the check is tried. Without a guest, the assertion is about it.",
+			Read: func(d *yamlfile.Decoder, n *yaml.Node, c *Check) {
+				c.Station = &Station{Pos: d.Pos(n)}
+				yamlfile.Object(d, n, "the station", stationKeys(), c.Station)
+			},
+		},
+		{
 			Name: "assert", Required: true, Schema: assertSchema(), Doc: "The assertion: one kind and its settings.",
 			Read: func(d *yamlfile.Decoder, n *yaml.Node, c *Check) { c.Assert = readAssertion(d, n) },
 		},

@@ -54,8 +54,12 @@ func (p *parser) references() {
 	p.ids()
 	for _, c := range p.file.Checks {
 		p.needs(c)
+		if c.Station != nil {
+			p.station(c.Station)
+		}
 		if c.Assert != nil {
 			p.assertion(c.Assert)
+			p.subject(c)
 		}
 	}
 	if t := p.file.Task; t != nil {

@@ -3,7 +3,6 @@ package check
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/lab"
@@ -51,7 +50,9 @@ type Runner struct {
 	Evidence Evidence
 	// Answers are what the student has typed, by the check's id.
 	Answers map[string]string
-	Now     func() time.Time
+	// Begun is when the exercise began, with its start steps done; what a guest is to have done counts from then on.
+	Begun time.Time
+	Now   func() time.Time
 	// Told, when set, is called for every result that is decided.
 	Told func(Result)
 }
@@ -62,25 +63,16 @@ type Runner struct {
 func (r *Runner) Run(ctx context.Context) ([]Result, error) { return r.Until(ctx, "") }
 
 // Until is Run that goes no further than the check called last; "" is the last of all.
-func (r *Runner) Until(ctx context.Context, last string) ([]Result, error) {
-	var results []Result
+func (r *Runner) Until(ctx context.Context, last string) (_ []Result, err error) {
+	t := &trial{Runner: r, since: r.Now(), begun: map[string]bool{}, playing: map[string]func() error{}}
 	for _, c := range r.File.Checks {
-		results = append(results, Result{Check: c, State: Open})
+		t.results = append(t.results, Result{Check: c, State: Open})
 		if c.ID.Value == last {
 			break
 		}
 	}
-	since, asked := r.Now(), map[string]bool{}
-	for {
-		r.begin(ctx, results, asked)
-		open, err := r.round(ctx, results, since)
-		if err != nil || open == 0 {
-			return results, err
-		}
-		if err := pause(ctx); err != nil {
-			return results, err
-		}
-	}
+	defer func() { err = errors.Join(err, t.stop()) }()
+	return t.results, t.run(ctx)
 }
 
 // pause waits for a tick.
@@ -93,82 +85,6 @@ func pause(ctx context.Context) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-// begin has guests give their leases back and ask anew, each once. A guest that cannot be asked yet, because it still
-// boots, is asked in a later round; the checks that need it fail when it never can.
-func (r *Runner) begin(ctx context.Context, results []Result, asked map[string]bool) {
-	for _, one := range results {
-		a := one.Check.Assert
-		target := a.Guest.Value + " " + a.NIC.Or("eth0")
-		if one.State != Open || !kinds()[a.Kind].fresh || asked[target] {
-			continue
-		}
-		_, err := r.Evidence.Guest(ctx, a.Guest.Value, fmt.Sprintf(beginAnew, a.NIC.Or("eth0")))
-		asked[target] = err == nil
-	}
-}
-
-// beginAnew is for the DHCP client of a micro guest, or of Debian's ifupdown.
-const beginAnew = `n=%s
-if [ -x /usr/bin/dhcp-renew ]; then dhcp-release $n; dhcp-renew $n
-elif grep -qs "iface $n inet dhcp" /etc/network/interfaces /etc/network/interfaces.d/*; then ifdown $n; ifup --no-act $n && (ifup $n &)
-fi >/dev/null 2>&1`
-
-// round tries what is still open once, and returns how much is open then.
-func (r *Runner) round(ctx context.Context, results []Result, since time.Time) (int, error) {
-	scene := scene{Evidence: r.Evidence, lab: r.Lab, since: since, now: r.Now(), answers: r.Answers}
-	open := 0
-	for i := range results {
-		one := &results[i]
-		if one.State != Open {
-			continue
-		}
-		if err := r.attempt(ctx, one, results, scene); err != nil {
-			return 0, err
-		}
-		if one.State == Open {
-			open++
-		} else if r.Told != nil {
-			r.Told(*one)
-		}
-	}
-	return open, nil
-}
-
-// attempt tries one check, if what it needs has passed.
-func (r *Runner) attempt(ctx context.Context, one *Result, results []Result, scene scene) error {
-	for _, need := range one.Check.Needs {
-		switch stateOf(results, need) {
-		case Passed:
-		case Open:
-			return nil
-		default:
-			one.State, one.Needs = Skipped, need.Value
-			return nil
-		}
-	}
-	if one.ready.IsZero() {
-		one.ready = scene.now
-	}
-	scene.check = one.Check
-	verdict, err := kinds()[one.Check.Assert.Kind].try(ctx, one.Check.Assert, &scene)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, ErrNoAnswer):
-		verdict = Verdict{Why: because("no-agent", "guest", one.Check.Assert.asks())}
-	case err != nil:
-		return fmt.Errorf("try check %q: %w", one.Check.ID.Value, err)
-	}
-	one.Verdict = verdict
-	switch {
-	case verdict.Passed:
-		one.State = Passed
-	case verdict.Final || scene.now.Sub(one.ready) >= one.Check.patience():
-		one.State = Failed
-	}
-	return nil
 }
 
 func stateOf(results []Result, id yamlfile.Field[string]) State {
@@ -188,7 +104,7 @@ const (
 )
 
 func (c *Check) patience() time.Duration {
-	if kinds()[c.Assert.Kind].fresh {
+	if kinds()[c.Assert.Kind].fresh || c.Station != nil {
 		return c.Within.Or(freshPatience)
 	}
 	return c.Within.Or(usualPatience)

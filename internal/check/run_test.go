@@ -17,6 +17,7 @@ import (
 	"github.com/kvmlab/kvmlab/dhcp"
 	"github.com/kvmlab/kvmlab/internal/check"
 	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/station"
 	"github.com/kvmlab/kvmlab/internal/watch"
 	"github.com/kvmlab/kvmlab/netsetup"
 	"github.com/kvmlab/kvmlab/netsetup/capture"
@@ -38,7 +39,7 @@ var (
 const wireLab = `
 version: 1
 name: test
-bridges: [{name: br1}]
+bridges: [{name: br1}, {name: br2}]
 guests:
   - {name: pc1, nics: [{bridge: br1, mac: "02:00:00:00:00:01"}]}
   - {name: srv, nics: [{bridge: br1, mac: "02:00:00:00:00:02"}, {bridge: br1, mac: "02:00:00:00:00:03"}]}
@@ -54,13 +55,18 @@ type said struct {
 	dst    netip.Addr
 	ciaddr netip.Addr
 	lease  time.Duration
+	client net.HardwareAddr // pc1 when it is nil
 }
 
 // frame builds the message with the libraries that are the oracle elsewhere.
 func (s said) frame(t *testing.T, begin time.Time) capture.Frame {
 	t.Helper()
 	reply := s.kind == dhcpv4.MessageTypeOffer || s.kind == dhcpv4.MessageTypeAck || s.kind == dhcpv4.MessageTypeNak
-	m, err := dhcpv4.New(dhcpv4.WithHwAddr(pc1), dhcpv4.WithMessageType(s.kind),
+	client := s.client
+	if client == nil {
+		client = pc1
+	}
+	m, err := dhcpv4.New(dhcpv4.WithHwAddr(client), dhcpv4.WithMessageType(s.kind),
 		dhcpv4.WithTransactionID(dhcpv4.TransactionID{0, 0, 0, s.xid}))
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +154,14 @@ func (e *evidence) Guest(_ context.Context, guest, script string) (check.Output,
 		return out, fmt.Errorf("ask %s: %w", guest, check.ErrNoAnswer)
 	}
 	return out, nil
+}
+
+func (e *evidence) Station(_ context.Context, part station.Part) (func() error, error) {
+	if part.Bridge == "br2" {
+		return nil, fmt.Errorf("plug in: %w", check.ErrNoBridge)
+	}
+	e.asked = append(e.asked, part.Name()+" begins")
+	return func() error { e.asked = append(e.asked, part.Name()+" ends"); return nil }, nil
 }
 
 func (e *evidence) Host(ctx context.Context, script string) (check.Output, error) {

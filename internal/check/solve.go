@@ -69,7 +69,7 @@ func (r *Runner) give(ctx context.Context, s Step) error {
 	answer := s.Value.Value
 	for deadline := r.Now().Add(answerPatience); !s.Value.Set && answer == ""; {
 		c := r.File.Check(s.Answer.Value)
-		e := &scene{Evidence: r.Evidence, lab: r.Lab, now: r.Now(), check: c}
+		e := &scene{Evidence: r.Evidence, lab: r.Lab, now: r.Now(), begun: r.Begun, check: c}
 		var err error
 		if answer, err = e.rightAnswer(ctx, c.Assert); err != nil {
 			return err

@@ -64,9 +64,10 @@ func dhcpOf(records []*watch.Record, nic lab.NIC) []*watch.Record {
 	return found
 }
 
-// exchanges groups the DHCP messages of a card by their xid, in the order in which they began.
-func (e *scene) exchanges(ctx context.Context, nic lab.NIC, fresh bool) ([]*exchange, error) {
-	records, err := e.wire(ctx, fresh)
+// exchanges groups the DHCP messages of a card by their xid, in the order in which they began, since
+// it was asked to begin anew.
+func (e *scene) exchanges(ctx context.Context, nic lab.NIC) ([]*exchange, error) {
+	records, err := e.wireSince(ctx, e.since)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +86,8 @@ func (e *scene) exchanges(ctx context.Context, nic lab.NIC, fresh bool) ([]*exch
 }
 
 // discovered is the newest exchange of a card that begins with a DISCOVER; nil when there is none.
-func (e *scene) discovered(ctx context.Context, nic lab.NIC, fresh bool) (*exchange, error) {
-	all, err := e.exchanges(ctx, nic, fresh)
+func (e *scene) discovered(ctx context.Context, nic lab.NIC) (*exchange, error) {
+	all, err := e.exchanges(ctx, nic)
 	for _, x := range slices.Backward(all) {
 		if len(x.of(capture.Discover)) > 0 {
 			return x, err
@@ -96,8 +97,8 @@ func (e *scene) discovered(ctx context.Context, nic lab.NIC, fresh bool) (*excha
 }
 
 // lastAck is the newest ACK for a card.
-func (e *scene) lastAck(ctx context.Context, nic lab.NIC, fresh bool) (*watch.Record, error) {
-	records, err := e.wire(ctx, fresh)
+func (e *scene) lastAck(ctx context.Context, nic lab.NIC) (*watch.Record, error) {
+	records, err := e.wireSince(ctx, e.since)
 	for _, r := range slices.Backward(dhcpOf(records, nic)) {
 		if r.DHCP.Type == capture.Ack {
 			return r, err

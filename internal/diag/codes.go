@@ -274,6 +274,7 @@ const (
 	FolderInUse        Code = "KL644" // scenario new would write over something
 	StepFailed         Code = "KL645" // a step of a solution did not work
 	NothingToDraw      Code = "KL647" // a drawn mistake without mistakes
+	BridgeNotInLab     Code = "KL648" // a station on a bridge that is not there
 	LabNotReady        Code = "KL646" // the lab is not up
 	LabDegraded        Code = "KL616" // warning: part of the lab is missing
 )

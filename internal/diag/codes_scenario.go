@@ -60,6 +60,14 @@ The checks of a scenario are about the guests of the lab.yaml in the same
 folder.`,
 	},
 	{
+		Code: BridgeNotInLab, Exit: ExitUsage, Args: []string{"bridge", "suggestion", "known"},
+		Summary: `the lab has no bridge {{quote .bridge}}{{if .suggestion}}; did you mean {{quote .suggestion}}?{{end}}`,
+		Hint:    `the bridges of its lab.yaml are: {{join .known}}`,
+		Explanation: `
+A station is a machine that kvmlab itself plays while a check is tried. It is
+plugged into a bridge of the lab.yaml in the same folder.`,
+	},
+	{
 		Code: NoCard, Exit: ExitUsage, Args: []string{"guest", "nic", "count"},
 		Summary: `{{.guest}} has no card {{quote .nic}}: it has {{.count}}, counted from eth0`,
 		Hint:    `look at "nics" of {{.guest}} in lab.yaml`,
