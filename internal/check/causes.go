@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/lab"
@@ -163,10 +165,22 @@ func (r *Runner) wireFacts(ctx context.Context, host *mistake.Host, bridge strin
 			host.Answering = append(host.Answering, server)
 		}
 		if p.DHCP.Type == capture.Ack && !p.DHCP.YIAddr.IsUnspecified() {
-			host.Leases = append(host.Leases, mistake.Lease{
-				Address: p.DHCP.YIAddr, MAC: net.HardwareAddr(p.DHCP.CHAddr), Server: id, Time: p.Time,
-			})
+			host.Leases = append(host.Leases, leaseOf(p.DHCP, id, p.Time))
 		}
 	}
 	return nil
+}
+
+// leaseOf is what an ACK has lent.
+func leaseOf(ack *capture.DHCP, server netip.Addr, at time.Time) mistake.Lease {
+	l := mistake.Lease{
+		Address: ack.YIAddr, MAC: net.HardwareAddr(ack.CHAddr), Server: server, Time: at, Options: map[string]string{},
+	}
+	if seconds, ok := ack.Seconds(51); ok {
+		l.Span = time.Duration(seconds) * time.Second
+	}
+	for code, o := range ack.Options {
+		l.Options[strconv.Itoa(code)] = optionText(o)
+	}
+	return l
 }

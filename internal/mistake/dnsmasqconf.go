@@ -33,7 +33,7 @@ var dnsmasqWords = []string{
 	"interface-name", "auth-server", "auth-zone", "enable-ra", "ra-param", "no-daemon", "keep-in-foreground",
 }
 
-// dnsmasqOptions are dnsmasq's names of the options that differ from dhcpd's.
+// dnsmasqOptions are dnsmasq's names of the options that differ from dhcpd's; the last is the number.
 var dnsmasqOptions = map[string][]string{
 	"routers": {"router", "3"}, "domain-name-servers": {"dns-server", "6"}, "domain-name": {"domain-name", "15"},
 	"ntp-servers": {"ntp-server", "42"}, "broadcast-address": {"28"}, "subnet-mask": {"netmask", "1"},

@@ -172,6 +172,21 @@ func TestAnEditThatChangesNothing(t *testing.T) {
 	if len(found.Errors()) != 0 || len(found) != 1 {
 		t.Errorf("with a lease: %v", found)
 	}
+	for what, change := range map[string]func(*mistake.Lease){
+		"of another time": func(l *mistake.Lease) { l.Span = time.Hour },
+		"without options": func(l *mistake.Lease) { l.Options = map[string]string{"1": "255.255.255.0"} },
+		"of another router": func(l *mistake.Lease) {
+			l.Options = map[string]string{"3": "192.168.1.9", "6": "192.168.1.1"}
+		},
+	} {
+		lease := want.Host.Leases[0]
+		change(&lease)
+		other := want
+		other.Lease, other.Host.Leases = 10*time.Minute, []mistake.Lease{lease}
+		if found := mistake.Find(seen, other); len(found.Errors()) != 1 || found[0].Code != diag.ServerNotRestarted {
+			t.Errorf("with a lease %s: %v", what, found)
+		}
+	}
 }
 
 var readOutput = `@time 1772445660.500000000 100.25

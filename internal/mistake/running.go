@@ -2,6 +2,7 @@ package mistake
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
@@ -67,8 +68,25 @@ func (f *finder) filesOf(p program) []string {
 // servedWell says whether a client has got a lease as asked since a time.
 func (f *finder) servedWell(since time.Time) bool {
 	return slices.ContainsFunc(f.want.Host.Leases, func(l Lease) bool {
-		return l.Time.After(since) && l.Server == f.want.Address.Addr() && f.asked(l)
+		return l.Time.After(since) && l.Server == f.want.Address.Addr() && f.asked(l) && f.carries(l)
 	})
+}
+
+// carries says whether a lease has the time and the options that the task asks for, as far as they are known.
+func (f *finder) carries(l Lease) bool {
+	if f.want.Lease != 0 && l.Span != 0 && l.Span != f.want.Lease {
+		return false
+	}
+	for _, o := range f.want.Options {
+		names := dnsmasqOptions[o.Name]
+		if len(names) == 0 || l.Options == nil {
+			continue
+		}
+		if l.Options[names[len(names)-1]] != strings.Join(o.Values, ",") {
+			return false
+		}
+	}
+	return true
 }
 
 // asked says whether a lease is one that the task asks for.

@@ -136,4 +136,8 @@ type Lease struct {
 	Server netip.Addr
 	// Time is when the ACK was seen, by the guest's clock if that is known, else by the host's.
 	Time time.Time
+	// Span is the lease time (option 51), zero when it is not known.
+	Span time.Duration
+	// Options are the values of the ACK's options by their numbers, lists with commas; nil when they are not known.
+	Options map[string]string
 }
