@@ -93,6 +93,12 @@ func (a *app) say(id string, pairs ...any) {
 	a.Errf("%s\n", a.T(id, pairs...))
 }
 
+// wrapped is prose that fits the terminal; what follows its first line is set in by margin.
+func (a *app) wrapped(text string, margin ...string) string {
+	width, _ := a.Size()
+	return cliui.Wrap(text, min(width, maxHelpWidth), strings.Join(margin, ""))
+}
+
 // wantsJSON reports whether data is to be printed for programs.
 func (a *app) wantsJSON() bool { return a.global.output == outputJSON }
 

@@ -142,7 +142,7 @@ func (o *checkOptions) ask(ctx context.Context, e *exercise) error {
 			continue
 		}
 		c := e.scenario.Checks.Check(id)
-		a.Errf("%s\n> ", c.Assert.Ask.In(a.msgs.Lang()))
+		a.Errf("%s\n> ", a.wrapped(c.Assert.Ask.In(a.msgs.Lang())))
 		line, err := in.ReadString('\n')
 		if text := strings.TrimSpace(line); text != "" {
 			e.answer(id, text)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/check"
-	"github.com/kvmlab/kvmlab/internal/cliui"
 	"github.com/kvmlab/kvmlab/internal/diag"
 )
 
@@ -18,6 +17,7 @@ type checkView struct {
 	exer *exercise
 	live bool
 	told map[string]check.State // what --watch has printed last
+	said string                 // why the check before has not passed
 }
 
 func newCheckView(a *app, e *exercise, live bool) *checkView {
@@ -46,12 +46,13 @@ func (v *checkView) tick(r check.Result) {
 		check.Passed: style.Good(v.app.T("check.mark.passed")), check.Failed: style.Bad(v.app.T("check.mark.failed")),
 		check.Skipped: style.Faint(v.app.T("check.mark.skipped")),
 	}[r.State]
-	v.app.Outf("%s  %s\n", mark, r.Check.Message.In(v.app.msgs.Lang()))
-	if why := v.why(r); why != "" {
-		const margin = "      "
-		width, _ := v.app.Size()
-		v.app.Outf("%s%s\n", margin, cliui.Wrap(why, min(width, maxHelpWidth), margin))
+	const margin = "      " // as wide as a mark and what is after it
+	v.app.Outf("%s  %s\n", mark, v.app.wrapped(r.Check.Message.In(v.app.msgs.Lang()), margin))
+	why := v.why(r)
+	if why != "" && why != v.said { // of many that wait for one, the first says it
+		v.app.Outf("%s%s\n", margin, v.app.wrapped(why, margin))
 	}
+	v.said = why
 }
 
 // why says why a check has not passed, in the user's language.

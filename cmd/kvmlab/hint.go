@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kvmlab/kvmlab/internal/check"
-	"github.com/kvmlab/kvmlab/internal/cliui"
 )
 
 func newHintCmd(a *app) *cobra.Command {
@@ -59,18 +58,16 @@ func runHint(_ context.Context, a *app, name string) error {
 	if given.Number == 0 {
 		// The last one again: it is the most open.
 		if len(c.Hints) > 0 {
-			a.Outf("%s\n", e.wrapped(c.Hints[len(c.Hints)-1].In(a.msgs.Lang())))
+			a.Outf("%s\n", a.wrapped(c.Hints[len(c.Hints)-1].In(a.msgs.Lang())))
 		}
 		a.say("hint.last")
+		if e.scenario.Checks.Solve.Or(true) {
+			a.say("hint.solve", "lab", e.lab.Name)
+		}
 		return nil
 	}
-	a.Outf("%s\n", e.wrapped(a.T("hint.text", "number", given.Number, "of", given.Of, "text", given.Text)))
+	a.Outf("%s\n", a.wrapped(a.T("hint.text", "number", given.Number, "of", given.Of, "text", given.Text)))
 	return nil
-}
-
-func (e *exercise) wrapped(text string) string {
-	width, _ := e.app.Size()
-	return cliui.Wrap(text, min(width, maxHelpWidth), "")
 }
 
 // stuck is the first check that has not passed, and that nothing else keeps back; nil when all have.

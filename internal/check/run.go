@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/lab"
-	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 // State says how a check has ended. The zero value is invalid.
@@ -34,7 +33,7 @@ type Result struct {
 	Check   *Check
 	State   State
 	Verdict Verdict
-	// Needs is the check that a skipped one waits for.
+	// Needs is the check that a skipped one waits for, the first of them that has failed.
 	Needs string
 
 	ready time.Time // when all that it needs had passed
@@ -85,15 +84,6 @@ func pause(ctx context.Context) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-func stateOf(results []Result, id yamlfile.Field[string]) State {
-	for _, r := range results {
-		if r.Check.ID.Value == id.Value {
-			return r.State
-		}
-	}
-	return Skipped
 }
 
 // The time that checks are given when they do not say: a client without an answer asks again within it, and a server

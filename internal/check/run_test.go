@@ -342,16 +342,20 @@ func TestRun(t *testing.T) {
 - {id: a, message: {en: a, es: b, ca: c}, assert: {exchange: {guest: pc1}}}
 - {id: b, needs: a, message: {en: a, es: b, ca: c}, assert: {link: {name: nothing}}, within: 2s}
 - {id: c, needs: [a, b], message: {en: a, es: b, ca: c}, assert: {link: {name: br1}}}
-- {id: d, points: 3, message: {en: a, es: b, ca: c}, assert: {link: {name: br1}}}`, e, nil)
+- {id: d, points: 3, message: {en: a, es: b, ca: c}, assert: {link: {name: br1}}}
+- {id: e, needs: c, message: {en: a, es: b, ca: c}, assert: {link: {name: br1}}}`, e, nil)
 		var states []string
 		for _, r := range results {
 			states = append(states, r.State.String())
 		}
-		if got := strings.Join(states, " "); got != "passed failed skipped passed" {
+		if got := strings.Join(states, " "); got != "passed failed skipped passed skipped" {
 			t.Error(got)
 		}
 		if results[2].Needs != "b" {
 			t.Errorf("c waits for %q", results[2].Needs)
+		}
+		if results[4].Needs != "b" {
+			t.Errorf("e waits for %q, and not for what c waits for", results[4].Needs)
 		}
 		if score := check.Score(results); score != 4 {
 			t.Errorf("%d points", score)

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,11 +72,21 @@ func (t *trial) intruder() *Result {
 // ready reports whether a check is open and all that it needs has passed.
 func (t *trial) ready(one *Result) bool {
 	for _, need := range one.Check.Needs {
-		if stateOf(t.results, need) != Passed {
+		if t.result(need.Value).State != Passed {
 			return false
 		}
 	}
 	return one.State == Open
+}
+
+// result gives what has become of a check. One that comes after the last that is tried will not be.
+func (t *trial) result(id string) Result {
+	for _, r := range t.results {
+		if r.Check.ID.Value == id {
+			return r
+		}
+	}
+	return Result{State: Skipped}
 }
 
 // due reports whether an open check has its turn.
@@ -169,12 +180,13 @@ func (t *trial) round(ctx context.Context) (int, error) {
 // attempt tries one check, if what it needs has passed and it has its turn.
 func (t *trial) attempt(ctx context.Context, one *Result, scene scene) error {
 	for _, need := range one.Check.Needs {
-		switch stateOf(t.results, need) {
+		before := t.result(need.Value)
+		switch before.State {
 		case Passed:
 		case Open:
 			return nil
-		default:
-			one.State, one.Needs = Skipped, need.Value
+		default: // what that one waits for itself is what is to be done
+			one.State, one.Needs = Skipped, cmp.Or(before.Needs, need.Value)
 			return nil
 		}
 	}

@@ -50,6 +50,13 @@ thirty cells.
 	}
 }
 
+// TestWrapKeepsCommandsWhole does not divide at a hyphen.
+func TestWrapKeepsCommandsWhole(t *testing.T) {
+	if diff := cmp.Diff("on the console:\n  dhcp-release eth0", cliui.Wrap("on the console: dhcp-release eth0", 24, "  ")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestMarkdownTable(t *testing.T) {
 	const text = `| message | goes **to** |
 |---|:--|

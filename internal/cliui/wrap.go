@@ -7,10 +7,13 @@ import (
 )
 
 // Wrap breaks text into lines of at most width cells, every line after the first set in by margin; the first is taken
-// to stand after something as wide as margin. Line breaks in text stay.
+// to stand after something as wide as margin. Line breaks in text stay, and no word is divided at a hyphen: it may be a
+// command.
 func Wrap(text string, width int, margin string) string {
+	const unbreakable = "\u2011" // as wide as a hyphen, at which the library would break
+	text = strings.ReplaceAll(text, "-", unbreakable)
 	wrapped := ansi.Wordwrap(text, max(width-len(margin), minimumColumn), "")
-	return strings.ReplaceAll(wrapped, "\n", "\n"+margin)
+	return strings.NewReplacer(unbreakable, "-", "\n", "\n"+margin).Replace(wrapped)
 }
 
 // Reflow wraps prose: paragraphs are divided by empty lines, and line breaks within one do not count.
