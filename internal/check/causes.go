@@ -47,7 +47,7 @@ func (r *Runner) Causes(ctx context.Context) (diag.List, error) {
 func (r *Runner) task(ctx context.Context) (mistake.Task, error) {
 	t := r.File.Task
 	want := mistake.Task{
-		Interface: t.NIC.Value, Address: t.Address.Value, Lease: t.Lease.Value, Authoritative: t.Authoritative.Value,
+		Interface: t.NIC.Value, Address: t.Address.Value, Relay: t.Relay.Value, Lease: t.Lease.Value, Authoritative: t.Authoritative.Value,
 	}
 	if t.Range.Set {
 		want.Ranges = []mistake.Range{{First: t.Range.Value.First, Last: t.Range.Value.Last}}

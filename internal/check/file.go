@@ -74,6 +74,7 @@ type Task struct {
 	Guest         yamlfile.Field[string]
 	NIC           yamlfile.Field[string]
 	Address       yamlfile.Field[netip.Prefix]
+	Relay         yamlfile.Field[netip.Addr] // the server that the guest is to relay to, in place of being one
 	Range         yamlfile.Field[lab.Range]
 	Lease         yamlfile.Field[time.Duration]
 	Authoritative yamlfile.Field[bool]

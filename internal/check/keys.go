@@ -121,6 +121,10 @@ func taskKeys() []yamlfile.Key[Task] {
 			Doc: "Its address there, with the length of the subnet's prefix.",
 		}, "an address such as 192.168.1.1/24", yamlfile.ParsePrefix, func(t *Task) *yamlfile.Field[netip.Prefix] { return &t.Address }),
 		yamlfile.ScalarKey(yamlfile.Key[Task]{
+			Name: "relay", Schema: &jsonschema.Schema{Type: "string"},
+			Doc: "The guest is not to serve but to relay what it hears on the card, to the server with this address.",
+		}, "an address", yamlfile.ParseAddr, func(t *Task) *yamlfile.Field[netip.Addr] { return &t.Relay }),
+		yamlfile.ScalarKey(yamlfile.Key[Task]{
 			Name: "range", Schema: &jsonschema.Schema{Type: "string"}, Doc: "What it is to lend: 192.168.1.2-192.168.1.10.",
 		}, "a range", lab.ParseRange, func(t *Task) *yamlfile.Field[lab.Range] { return &t.Range }),
 		yamlfile.ScalarKey(yamlfile.Key[Task]{

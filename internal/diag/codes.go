@@ -311,7 +311,7 @@ const (
 	JSONBroken        Code = "KL727" // not JSON
 )
 
-// What they mean, for the network that was asked (KL730–KL759).
+// What they mean, for the network that was asked (KL730–KL769).
 const (
 	SubnetUndeclared   Code = "KL730" // the served network is not declared
 	RangeMissing       Code = "KL731" // nothing to lend
@@ -343,4 +343,7 @@ const (
 	TwoServers         Code = "KL757" // more than one server answers
 	LeaseOutside       Code = "KL758" // a lease that is not from the range
 	BroadcastIsNobody  Code = "KL759" // 255.255.255.255 taken for the server's address
+	RelayMissing       Code = "KL760" // nothing is handed over to the server
+	RelayLocal         Code = "KL761" // the relay listens on another side
+	RelayServer        Code = "KL762" // the relay hands over to another address
 )

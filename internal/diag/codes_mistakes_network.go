@@ -1,6 +1,6 @@
 package diag
 
-// mistakeNetworkEntries are KL730–KL759: what a student's DHCP server does, against what was asked.
+// mistakeNetworkEntries are KL730–KL769: what a student's DHCP server does, against what was asked.
 var mistakeNetworkEntries = []Entry{
 	{
 		Code: SubnetUndeclared, Exit: ExitChecks, Args: []string{"subnet", "program"},
@@ -286,5 +286,29 @@ A client sends its DISCOVER to 255.255.255.255 just because it does not know any
 server's address yet. That is a destination for everybody; no machine has it, and
 nothing is ever sent from it. The server answers with its own address as source
 and names it in option 54, and that is the one which renewals go to.`,
+	},
+	{
+		Code: RelayMissing, Exit: ExitChecks, Args: []string{"program", "server"},
+		Summary: `{{.program}} is not told to hand anything over to {{.server}}`,
+		Hint:    `look for "relay" in the manual of {{.program}}`,
+		Explanation: `
+A broadcast ends at the router. A relay hears it there and carries it to the
+server in a packet for the server alone, so it must be told which server that is.`,
+	},
+	{
+		Code: RelayLocal, Exit: ExitChecks, Args: []string{"got", "want"},
+		Summary: `the relay listens at {{.got}}; the clients are on the side of {{.want}}`,
+		Hint:    `ip -brief address shows which card has which address: take that of the clients' network`,
+		Explanation: `
+The relay's own address says at which card it listens, and it is also what it
+writes into giaddr, by which the server knows what network the client is in.`,
+	},
+	{
+		Code: RelayServer, Exit: ExitChecks, Args: []string{"got", "want"},
+		Summary: `the relay hands over to {{.got}}; the server is {{.want}}`,
+		Hint:    `compare it with the address of the server: ip -brief address in the server`,
+		Explanation: `
+The relay sends what it has heard to this one address. If nobody is there, or
+somebody who is no DHCP server, the client hears nothing, and the relay no error.`,
 	},
 }

@@ -41,6 +41,7 @@ type config struct {
 	// files are those that it was read from, the main one first.
 	files   []string
 	subnets []subnet
+	relays  []relay
 	// hosts are reservations; they are global.
 	hosts []host
 	// listens are the cards that are named; nil when none is. all says that every card is served.

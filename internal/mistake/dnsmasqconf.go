@@ -93,6 +93,8 @@ func (r *dnsmasqReader) line(line conffile.DnsmasqLine) {
 		r.dhcpHost(line)
 	case "dhcp-option":
 		r.dhcpOption(line)
+	case "dhcp-relay":
+		r.dhcpRelay(line)
 	default:
 		meant := yamlfile.Suggest(name, dnsmasqWords)
 		if meant != "" && len(name) > 3 && isASCII(name) {

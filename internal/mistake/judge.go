@@ -17,6 +17,10 @@ func (f *finder) judge(c *config) {
 	if !f.want.Address.IsValid() {
 		return
 	}
+	if f.want.Relay.IsValid() {
+		f.relays(c)
+		return
+	}
 	network, own := f.network(), f.want.Address.Masked()
 	var ours []subnet
 	hasOwn := false

@@ -9,7 +9,7 @@ import (
 
 func rows() []row {
 	var all []row
-	for _, part := range [][]row{fileRows(), reservationRows(), otherProgramRows(), cardRows(), runningRows(), wireRows()} {
+	for _, part := range [][]row{fileRows(), reservationRows(), otherProgramRows(), relayRows(), cardRows(), runningRows(), wireRows()} {
 		all = append(all, part...)
 	}
 	return all

@@ -68,6 +68,9 @@ func (f *finder) filesOf(p program) []string {
 // servedWell says whether a client has got a lease as asked since a time.
 func (f *finder) servedWell(since time.Time) bool {
 	return slices.ContainsFunc(f.want.Host.Leases, func(l Lease) bool {
+		if f.want.Relay.IsValid() {
+			return l.Time.After(since) && l.Server == f.want.Relay
+		}
 		return l.Time.After(since) && l.Server == f.want.Address.Addr() && f.asked(l) && f.carries(l)
 	})
 }

@@ -30,6 +30,8 @@ type Task struct {
 	// Subnet is the network in which addresses are to be lent; zero is that of Address. Another one is served through a
 	// relay. A task with several subnets is one Task for each.
 	Subnet netip.Prefix
+	// Relay is set when the guest is not to serve but to hand over what it hears on the card to a server with this address.
+	Relay netip.Addr
 	// Ranges are the addresses to be lent; empty leaves the choice to the student.
 	Ranges []Range
 	// Lease is the lease time asked, zero for any.
