@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/kvmlab/kvmlab/internal/check"
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/yamlfile"
 )
 
 const outputJUnit outputFormat = "junit"
@@ -130,7 +132,8 @@ func (e *exercise) answer(id, text string) {
 	e.progress.Answers[id] = strings.TrimSpace(text)
 }
 
-// ask puts the questions that were not answered rightly yet to the student, on a terminal. An empty line leaves one open.
+// ask puts the questions that were not answered rightly yet to the student, on a terminal. An empty line leaves one open. A
+// question about what was not there last time is left for later.
 func (o *checkOptions) ask(ctx context.Context, e *exercise) error {
 	a := o.app
 	if !a.InIsTerminal() || !a.ErrIsTerminal() || len(o.answers) > 0 || a.global.output != outputText {
@@ -142,6 +145,9 @@ func (o *checkOptions) ask(ctx context.Context, e *exercise) error {
 			continue
 		}
 		c := e.scenario.Checks.Check(id)
+		if slices.ContainsFunc(c.Needs, e.lacked) {
+			continue
+		}
 		a.Errf("%s\n> ", a.wrapped(c.Assert.Ask.In(a.msgs.Lang())))
 		line, err := in.ReadString('\n')
 		if text := strings.TrimSpace(line); text != "" {
@@ -152,6 +158,12 @@ func (o *checkOptions) ask(ctx context.Context, e *exercise) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// lacked reports whether a check had not passed when it was tried last.
+func (e *exercise) lacked(id yamlfile.Field[string]) bool {
+	last, tried := e.progress.Last[id.Value]
+	return tried && last != check.Passed.String()
 }
 
 // causes looks for what the student has got wrong, when something has failed that a guest's DHCP server is to do. The

@@ -129,7 +129,10 @@ func tryCommand(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 	case out.Status != a.Status.Or(0):
 		return failed("status", "status", out.Status, "want", a.Status.Or(0))
 	case a.Match.Set && !regexp.MustCompile(a.Match.Value).MatchString(out.Text):
-		return failed("no-match", "output", excerpt(out.Text))
+		if output := excerpt(out.Text); output != "" {
+			return failed("no-match", "output", output)
+		}
+		return failed("no-output")
 	}
 	return passed(0)
 }
