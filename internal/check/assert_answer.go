@@ -71,7 +71,9 @@ func (e *scene) asked(ctx context.Context, a *Assertion) (*watch.Record, error) 
 	}
 	records, err := e.wire(ctx)
 	for _, r := range slices.Backward(dhcpOf(records, e.nic(a))) {
-		if r.DHCP.Type == messageType(a.Type.Value) && a.by(r) {
+		// The client's own copy, which no relay has written into yet, may be the newest.
+		unwritten := a.Field.Value == "giaddr" && r.DHCP.GIAddr.IsUnspecified()
+		if r.DHCP.Type == messageType(a.Type.Value) && a.by(r) && !unwritten {
 			return r, err
 		}
 	}
