@@ -24,29 +24,67 @@ func (s *Server) wakeCommitter() {
 	}
 }
 
-// commit makes leases durable and then sends their ACKs, until ctx is done and nothing is pending. It needs no
-// timer to form groups: while one fdatasync runs, the listeners gather the next group.
-func (s *Server) commit(ctx context.Context) {
-	out := newTransmitter(s)
-	var b batch
+// commitSoon has what is pending made durable: at once, by the caller, while the disk is quick, because to wait for it
+// then costs less than to wake somebody else who waits. By the committer otherwise, so that the caller's next OFFERs
+// need not wait.
+func (s *Server) commitSoon() {
+	if !s.committing.TryLock() {
+		s.wakeCommitter()
+		return
+	}
+	defer s.committing.Unlock()
+	if s.store.slow || s.store.err != nil {
+		s.wakeCommitter()
+		return
+	}
+	s.commitPending()
+	if s.store.err != nil || s.store.bloated() {
+		s.wakeCommitter()
+	}
+}
+
+// committer commits what the listeners do not commit themselves, compacts the journal, and mends a failed store, until
+// ctx is done and nothing is pending. No timer forms groups: while one fdatasync runs, the next group gathers.
+func (s *Server) committer(ctx context.Context) {
 	retry := time.NewTimer(retryAfter)
+	defer retry.Stop()
 	retry.Stop()
+	resting := false
 	for ending := false; !ending; {
 		select {
 		case <-s.kick:
 		case <-retry.C:
+			resting = false
 			s.mend()
 		case <-ctx.Done():
 			s.group.Wait() // what is being decided still gets its commit
 			ending = true
 		}
-		b = s.takePending(b)
-		s.settle(&b, out)
-		if s.store.err != nil {
+		if s.commitAndCompact() != nil && !resting {
 			retry.Reset(retryAfter)
+			resting = true
 		}
 	}
-	retry.Stop()
+}
+
+// commitAndCompact returns why the store has failed, if it has.
+func (s *Server) commitAndCompact() error {
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	s.commitPending()
+	if s.store.err == nil && s.store.bloated() {
+		if err := s.renewStore(); err != nil {
+			s.opts.Log.Warn("compact lease journal", "error", err)
+			s.store.base = s.store.at // not again before it has grown as much once more
+		}
+	}
+	return s.store.err
+}
+
+// commitPending makes leases durable and then sends their ACKs. The caller holds s.committing.
+func (s *Server) commitPending() {
+	s.taken = s.takePending(s.taken)
+	s.settle(&s.taken)
 }
 
 // takePending swaps the pending batch for the memory of the last one.
@@ -60,7 +98,7 @@ func (s *Server) takePending(last batch) batch {
 
 // settle writes a batch and sends its ACKs, or holds them back when they are not durable. What was promised in
 // memory stays: a client that repeats its REQUEST finds its lease as soon as the disk works again.
-func (s *Server) settle(b *batch, out *transmitter) {
+func (s *Server) settle(b *batch) {
 	if b.empty() {
 		return
 	}
@@ -69,20 +107,16 @@ func (s *Server) settle(b *batch, out *transmitter) {
 		if !failedBefore {
 			s.alarm(DecisionAlarm, ReasonStoreFailed, err.Error())
 		}
-		out.hold(b.replies, ReasonNotDurable, err.Error())
+		s.acks.hold(b.replies, ReasonNotDurable, err.Error())
 		return
 	}
-	out.send(b.replies)
-	if s.store.bloated() {
-		if err := s.renewStore(); err != nil {
-			s.opts.Log.Warn("compact lease journal", "error", err)
-			s.store.base = s.store.at // not again before it has grown as much once more
-		}
-	}
+	s.acks.send(b.replies)
 }
 
 // mend tries to end a failure of the store with a new generation. Only that is safe: see store.
 func (s *Server) mend() {
+	s.committing.Lock()
+	defer s.committing.Unlock()
 	if s.store.err == nil {
 		return
 	}

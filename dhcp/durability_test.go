@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -26,6 +27,7 @@ type failingDisk struct {
 
 	mu          sync.Mutex
 	write, sync error
+	slow        time.Duration   // how long a sync takes
 	dirty       map[string]bool // files on which a sync has failed
 	trusted     []string        // synced again all the same
 }
@@ -65,6 +67,7 @@ func (f *failingFile) WriteAt(b []byte, at int64) (int, error) {
 func (f *failingFile) Datasync() error {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
+	time.Sleep(f.disk.slow)
 	if f.disk.sync != nil {
 		f.disk.dirty[f.name] = true
 		return f.disk.sync
@@ -76,7 +79,7 @@ func (f *failingFile) Datasync() error {
 }
 
 // TestDiskFails: while leases cannot be written or synced, no ACK leaves and an alarm tells why; when the disk works
-// again, the same REQUEST gets its ACK, and the lease is there after a restart.
+// again, also while clients keep asking, the same REQUEST gets its ACK, and the lease is there after a restart.
 func TestDiskFails(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -111,7 +114,9 @@ func TestDiskFails(t *testing.T) {
 			})
 
 			disk.fail(nil, nil)
+			patient := s.repeat(envelope{from: alice}.frame(m.bytes()))
 			s.reason(dhcp.ReasonStoreBack)
+			patient()
 			s.sendFrame(envelope{from: alice}.frame(m.bytes()))
 			s.address(s.must(s.await(m), dhcp.Ack), o.yiaddr)
 			if len(disk.trusted) > 0 {
@@ -125,6 +130,42 @@ func TestDiskFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSlowDisk: where a sync takes long, one client's OFFER does not wait for another one's ACK.
+func TestSlowDisk(t *testing.T) {
+	t.Parallel()
+	defer failing(t)
+	disk := &failingDisk{Disk: dhcp.Directory(t.TempDir()), dirty: map[string]bool{}, slow: time.Second / 2}
+	s, _ := stageOnDisk(t, newWire(t, 0), disk)
+	s.lease(bob) // the server learns how slow it is
+	request := selecting(alice, s.offer(alice).yiaddr)
+	s.send(envelope{}, request)
+	s.canary(func(r *reply) {
+		if r.xid == request.xid {
+			t.Errorf("%v before the OFFER to somebody else", r.kind)
+		}
+	})
+	s.must(s.await(request), dhcp.Ack)
+}
+
+// repeat sends a frame again and again until stop is called, as a client does that gets no answer.
+func (s *stage) repeat(frame []byte) (stop func()) {
+	ended := make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+				_ = s.wire.send(frame) // one that is lost is followed by another
+			}
+		}
+	})
+	return func() { close(ended); group.Wait() }
 }
 
 // stageOnDisk is a stage whose server has a disk of the test's own.

@@ -53,8 +53,12 @@ type Server struct {
 	silent  []string // why, by port; empty is not silent
 	probes  map[ip4]*probe
 	pending batch
-	kick    chan struct{}   // tells the committer that pending is not empty
+	kick    chan struct{}   // tells the committer that there is something for it
 	probing []chan struct{} // tells, by port, that a probe was started
+
+	committing sync.Mutex // guards what follows and the store's state; held while the disk is waited for; before mu
+	taken      batch      // what is being committed
+	acks       *transmitter
 
 	eventMu sync.Mutex // orders the calls of Options.Events
 	group   sync.WaitGroup
@@ -74,6 +78,7 @@ func Open(cfg Config, opts Options) (s *Server, err error) {
 		opts.Now = time.Now
 	}
 	s = &Server{opts: opts, logs: logs, probes: map[ip4]*probe{}, kick: make(chan struct{}, 1)}
+	s.acks = newTransmitter(s)
 	if s.table, err = NewTable(cfg); err != nil {
 		return nil, fmt.Errorf("check DHCP configuration: %w", err)
 	}
@@ -120,7 +125,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.commit(ctx)
+		s.committer(ctx)
 	}()
 	var err error
 	select {

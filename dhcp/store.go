@@ -24,6 +24,7 @@ type store struct {
 	zeros int64  // up to where the file is preallocated
 	base  int64  // how large the generation's snapshot was, or the journal when it last could not be compacted
 	err   error  // why it failed; nil while it works
+	slow  bool   // whether the last sync took longer than slowSync
 }
 
 // Sizes of the journal in octets.
@@ -33,6 +34,9 @@ const (
 	minCompact  = 32 << 20  // a smaller journal is never compacted while the server runs,
 	compactRate = 4         // and a larger one not before it has grown to this many times its snapshot
 )
+
+// slowSync is how long an OFFER may well wait for the sync of others' leases.
+const slowSync = time.Millisecond
 
 const (
 	journalPrefix = "leases-"
@@ -241,9 +245,11 @@ func (s *store) put(records []byte) error {
 	if _, err := s.file.WriteAt(records, s.at); err != nil {
 		return fmt.Errorf("write lease journal: %w", err)
 	}
+	began := time.Now()
 	if err := s.file.Datasync(); err != nil {
 		return fmt.Errorf("sync lease journal: %w", err)
 	}
+	s.slow = time.Since(began) > slowSync
 	return nil
 }
 

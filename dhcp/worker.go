@@ -48,8 +48,7 @@ func (w *worker) batch(in *inbox, n int) {
 	})
 }
 
-// turn decides under the lock, and then, without it, sends what may leave at once and gives the rest to the
-// committer.
+// turn decides under the lock, and then, without it, sends what may leave at once and has the rest committed.
 func (w *worker) turn(decide func()) {
 	s := w.s
 	w.ready, w.evs = w.ready[:0], w.evs[:0]
@@ -57,9 +56,6 @@ func (w *worker) turn(decide func()) {
 	decide()
 	commit := !s.pending.empty()
 	s.mu.Unlock()
-	if commit {
-		s.wakeCommitter()
-	}
 	if len(w.evs) > 0 {
 		s.emit(w.evs...)
 	}
@@ -71,6 +67,9 @@ func (w *worker) turn(decide func()) {
 		}
 	}
 	w.out.send(w.ready)
+	if commit {
+		s.commitSoon()
+	}
 }
 
 // silent returns why the interface must not answer, or nothing.
