@@ -175,11 +175,12 @@ func (t *Table) expect(records int) {
 		n = min(n, records)
 		total = min(total+n, records)
 		if len(s.clients) == 0 {
-			s.clients = make(map[string]*client, n)
+			s.clients, s.spare = make(map[string]*client, n), make([]client, n)
+			s.free.list = make([]*binding, 0, n)
 		}
 	}
 	if len(t.byAddr) == 0 {
-		t.byAddr = make(map[ip4]*binding, total)
+		t.byAddr, t.spare = make(map[ip4]*binding, total), make([]binding, total)
 	}
 }
 
