@@ -72,6 +72,7 @@ func dropCases() []conformanceCase {
 						s.failf("half a message was answered by %v", r.kind)
 					}
 				})
+				s.reason(dhcp.ReasonFragment)
 			},
 		},
 		{

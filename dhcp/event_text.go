@@ -41,6 +41,7 @@ var sentences = map[Reason]string{
 	ReasonNoSubnet:      "no subnet is configured for where it came from",
 	ReasonPoolFull:      "no address is left in the pool",
 	ReasonBadChecksum:   "its checksum is wrong",
+	ReasonFragment:      "it came in fragments, which this server does not put together",
 	ReasonOverloaded:    "too many addresses are being probed",
 	ReasonNotDurable:    "its lease could not be written to disk",
 }

@@ -195,7 +195,7 @@ func offerOf(m *Message, src netip.Addr) Found {
 	return f
 }
 
-// replyFilter passes whole UDP datagrams to port 68, except those that this machine sends.
+// replyFilter passes UDP datagrams to port 68, except those that this machine sends.
 func replyFilter() []bpf.Instruction {
 	return datagramFilter(ClientPort, bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OUTGOING})
 }

@@ -10,8 +10,12 @@ import (
 var (
 	errNotForUs    = errors.New("not a datagram to port 67")
 	errBadChecksum = errors.New("wrong checksum")
+	errFragment    = errors.New("one of several fragments")
 	errTruncated   = errors.New("longer than the interface's largest packet, or cut short")
 )
+
+// moreFragments is the flag of an IP header that the rest of the datagram comes in other packets (RFC 791 section 3.1).
+const moreFragments = 0x2000
 
 // datagram is what a received IP packet holds.
 type datagram struct {
@@ -32,7 +36,7 @@ func parseDatagram(b []byte, partial bool, port uint16) (d datagram, err error) 
 	}
 	ihl := int(b[0]&0xf) * 4
 	total := int(binary.BigEndian.Uint16(b[2:]))
-	if ihl < 20 || total < ihl+8 || b[9] != 17 || binary.BigEndian.Uint16(b[6:])&0x3fff != 0 {
+	if ihl < 20 || total < ihl+8 || b[9] != 17 || binary.BigEndian.Uint16(b[6:])&0x1fff != 0 {
 		return d, errNotForUs
 	}
 	if total > len(b) {
@@ -46,6 +50,9 @@ func parseDatagram(b []byte, partial bool, port uint16) (d datagram, err error) 
 	}
 	if fold(sum(0, b[:ihl])) != 0xffff {
 		return d, errBadChecksum
+	}
+	if binary.BigEndian.Uint16(b[6:])&moreFragments != 0 {
+		return d, errFragment
 	}
 	n := int(binary.BigEndian.Uint16(u[4:]))
 	if n < 8 || n > len(u) {

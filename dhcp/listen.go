@@ -203,13 +203,13 @@ func attach(fd int, program []bpf.Instruction) error {
 		unix.SO_ATTACH_FILTER, &p))
 }
 
-// requestFilter passes whole UDP datagrams to port 67 that are for this machine: not what it sends itself, and not
+// requestFilter passes UDP datagrams to port 67 that are for this machine: not what it sends itself, and not
 // what a promiscuous interface overhears (a unicast to a guest that is a DHCP server, say).
 func requestFilter() []bpf.Instruction {
 	return datagramFilter(ServerPort, bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: unix.PACKET_MULTICAST})
 }
 
-// datagramFilter passes whole UDP datagrams to a port, unless not applies to their packet type (packet(7)).
+// datagramFilter passes UDP datagrams to a port, of fragments the first, which alone has the port, unless not applies to their packet type (packet(7)).
 func datagramFilter(port uint32, not bpf.JumpIf) []bpf.Instruction {
 	const drop = 10
 	not.SkipTrue = drop - 2
@@ -219,7 +219,7 @@ func datagramFilter(port uint32, not bpf.JumpIf) []bpf.Instruction {
 		2:  bpf.LoadAbsolute{Off: 9, Size: 1},
 		3:  bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_UDP, SkipTrue: drop - 4},
 		4:  bpf.LoadAbsolute{Off: 6, Size: 2},
-		5:  bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x3fff, SkipTrue: drop - 6}, // a fragment
+		5:  bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1fff, SkipTrue: drop - 6}, // a later fragment
 		6:  bpf.LoadMemShift{Off: 0},
 		7:  bpf.LoadIndirect{Off: 2, Size: 2},
 		8:  bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: port, SkipTrue: drop - 9},

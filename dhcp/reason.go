@@ -49,6 +49,7 @@ const (
 	ReasonNotDurable     Reason = "not-durable"      // the lease could not be written, so no ACK
 	ReasonSendError      Reason = "send-error"       // the kernel refused the frame
 	ReasonBadChecksum    Reason = "bad-checksum"     // IP or UDP
+	ReasonFragment       Reason = "fragment"         // it came in several IP packets, which are not put together
 	ReasonOverloaded     Reason = "overloaded"       // too many probes at once
 	ReasonReleased       Reason = "released"         // RELEASE by the owner
 	ReasonDeclined       Reason = "declined"         // DECLINE by the owner; the address is in quarantine

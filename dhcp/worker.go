@@ -94,7 +94,7 @@ func (w *worker) packet(in *inbox, i int, silent string) {
 		return // another VLAN's
 	}
 	d, err := parsePacket(b, aux.status&unix.TP_STATUS_CSUMNOTREADY != 0)
-	if err == nil && !w.forServer(toIP4(d.dst)) || errors.Is(err, errNotForUs) {
+	if errors.Is(err, errNotForUs) || d.dst.IsValid() && !w.forServer(toIP4(d.dst)) {
 		return
 	}
 	if err == nil && !whole {
@@ -128,8 +128,11 @@ func (w *worker) refuse(from HWAddr, err error) {
 		Time: w.s.opts.Now(), Interface: w.port.name, Direction: In, Decision: DecisionIgnore,
 		Reason: ReasonMalformed, Detail: err.Error(), XID: w.m.XID, MAC: w.m.CHAddr, Type: w.m.Type,
 	}
-	if errors.Is(err, errBadChecksum) {
+	switch {
+	case errors.Is(err, errBadChecksum):
 		e.Reason = ReasonBadChecksum
+	case errors.Is(err, errFragment):
+		e.Reason = ReasonFragment
 	}
 	if e.MAC.IsZero() {
 		e.MAC = from
