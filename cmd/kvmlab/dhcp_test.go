@@ -166,8 +166,11 @@ func classServer(leases string, more ...string) []string {
 	}, more...)
 }
 
-// udhcpc gets a lease with busybox and returns what its script was told.
-func (s *segment) udhcpc(iface string) string {
+// udhcpc gets a lease with busybox on the clients' side and returns what its script was told.
+func (s *segment) udhcpc(iface string) string { return s.udhcpcIn(s.clients, iface) }
+
+// udhcpcIn is udhcpc in any namespace.
+func (s *segment) udhcpcIn(ns *nstest.Namespace, iface string) string {
 	s.Helper()
 	nstest.RequireCommand(s, "busybox")
 	script := filepath.Join(s.TempDir(), "script")
@@ -176,7 +179,7 @@ func (s *segment) udhcpc(iface string) string {
 	}
 	ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
 	defer cancel()
-	out, err := s.clients.Command(ctx, "busybox", "udhcpc", "-f", "-q", "-n", "-i", iface, "-x", "hostname:pc1", "-s", script).
+	out, err := ns.Command(ctx, "busybox", "udhcpc", "-f", "-q", "-n", "-i", iface, "-x", "hostname:pc1", "-s", script).
 		CombinedOutput()
 	if err != nil {
 		s.Fatalf("udhcpc: %v\n%s", err, out)
