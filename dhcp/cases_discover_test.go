@@ -97,7 +97,7 @@ func offeredCases() []conformanceCase {
 			},
 		},
 		{
-			name: "discover/squatter", rule: "an address that is in use by somebody is not offered", rfc: "2131 §2.2, §4.3.1",
+			name: "discover/squatter", rule: "an address that is in use by somebody is not offered", rfc: "2131 §2.2, §3.1",
 			setup: setup{probe: true, first: one, last: "192.168.1.21"},
 			play: func(s *stage) {
 				s.clients.Run(s, "ip addr add "+one+"/24 dev eth0")

@@ -99,7 +99,7 @@ func acceptCases() []conformanceCase {
 		accepted("trailing", "octets after End", "2132 §3.2", envelope{},
 			func(m *message) { m.tail = []byte{12, 200, 1, 2, 3, 53, 1, 9} }),
 		accepted("no-checksum", "no UDP checksum", "1122 §4.1.3.4", envelope{noSum: true}),
-		accepted("option-53-last", "the message type behind other options", "2131 §4.1", envelope{},
+		accepted("option-53-last", "the message type behind other options", "2131 §3", envelope{},
 			func(m *message) {
 				m.options = []dhcp.Option{{Code: 55, Value: []byte{1, 3}}, m.options[0]}
 			}),
@@ -112,7 +112,7 @@ func restartCases() []conformanceCase {
 		{
 			name: "durability/kill",
 			rule: "SIGKILL right after an ACK was seen: after a restart the lease is honoured, and nobody else gets it",
-			rfc:  "2131 §2.1", setup: setup{process: true, first: one, last: one, authoritative: true},
+			rfc:  "2131 §2.1, §3.1", setup: setup{process: true, first: one, last: one, authoritative: true},
 			play: func(s *stage) {
 				a := s.lease(alice).yiaddr
 				if err := s.restart(s); err != nil {

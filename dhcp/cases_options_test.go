@@ -37,7 +37,7 @@ func optionChoiceCases() []conformanceCase {
 			},
 		},
 		{
-			name: "options/nak", rule: "NAK has 53, 54, 56, 60, 61, 82 and nothing else", rfc: "2131 table 3, 6842 §3",
+			name: "options/nak", rule: "NAK has 53, 54, 56, 60, 61, 82 and nothing else", rfc: "2131 table 3, 6842 §3, 3046 §2.2",
 			setup: setup{authoritative: true},
 			play: func(s *stage) {
 				r := s.ask(envelope{}, reboot(alice, ip("172.16.0.7"), asking(1, 3, 6, 15, 51, 58, 59), with(61, 1, 2, 3)))
@@ -69,7 +69,7 @@ func optionChoiceCases() []conformanceCase {
 			},
 		},
 		{
-			name: "options/once", rule: "an option asked for twice comes once", rfc: "2131 §4.1",
+			name: "options/once", rule: "an option asked for twice comes once", rfc: "2131 §4.3.1",
 			play: func(s *stage) {
 				codes := s.offer(alice, asking(15, 1, 15, 6, 1, 54, 51)).codes()
 				slices.Sort(codes)
@@ -97,7 +97,7 @@ func optionChoiceCases() []conformanceCase {
 			play: func(s *stage) { s.never(s.lease(alice, asking(1, 61)), 61) },
 		},
 		{
-			name: "options/times", rule: "51 in OFFER and ACK; where 58 and 59 are sent, T1 < T2 < lease", rfc: "2131 §4.4.5",
+			name: "options/times", rule: "51 in OFFER and ACK; where 58 and 59 are sent, T1 < T2 < lease", rfc: "2131 table 3, §4.4.5",
 			play: func(s *stage) {
 				for _, r := range []*reply{s.offer(alice), s.lease(alice)} {
 					t1, t2, lease := r.seconds(58), r.seconds(59), r.seconds(51)
@@ -199,7 +199,7 @@ func optionFormatCases() []conformanceCase {
 			},
 		},
 		{
-			name: "long/write", rule: "an option of over 255 octets is sent in parts", rfc: "3396 §5",
+			name: "long/write", rule: "an option of over 255 octets is sent in parts", rfc: "3396 §6",
 			setup: setup{options: long(300)},
 			play: func(s *stage) {
 				r := s.offer(alice, withSize(1400), asking(1, 224))

@@ -139,7 +139,7 @@ func relayCases() []conformanceCase {
 		},
 		{
 			name: "relay/82-overload", rule: "82 stays in the options field when others overload file and sname",
-			rfc: "3046 §2.1, §2.2", setup: setup{options: long(200, 60, 100)},
+			rfc: "3046 §2.2", setup: setup{options: long(200, 60, 100)},
 			play: func(s *stage) {
 				r := s.offer(alice, asking(1, 3, 6, 15, 224, 225, 226), with(82, info...))
 				s.value(r, 82, info)

@@ -38,7 +38,7 @@ func selectingCases() []conformanceCase {
 			},
 		},
 		{
-			name: "request/not-offered", rule: "an address other than the one offered: NAK", rfc: "2131 §4.3.2",
+			name: "request/not-offered", rule: "an address other than the one offered: NAK", rfc: "2131 §3.1, §4.3.2",
 			setup: setup{authoritative: true},
 			play: func(s *stage) {
 				s.offer(alice, withAddress(50, ip("192.168.1.50")))
@@ -46,7 +46,7 @@ func selectingCases() []conformanceCase {
 			},
 		},
 		{
-			name: "request/taken", rule: "an address that is another client's: NAK", rfc: "2131 §4.3.2",
+			name: "request/taken", rule: "an address that is another client's: NAK", rfc: "2131 §3.1",
 			setup: setup{authoritative: true},
 			play: func(s *stage) {
 				a := s.lease(alice).yiaddr
@@ -100,7 +100,7 @@ func rebootCases() []conformanceCase {
 			},
 		},
 		{
-			name: "reboot/authoritative", rule: "an unknown client, authoritative: NAK", rfc: "2131 §4.3.2",
+			name: "reboot/authoritative", rule: "an unknown client, authoritative: NAK", rfc: "2131 §3.2",
 			setup: setup{authoritative: true},
 			play: func(s *stage) {
 				s.must(s.ask(envelope{}, reboot(alice, ip("192.168.1.51"))), dhcp.Nak)

@@ -56,7 +56,7 @@ func (x *exchange) remember(c *client) {
 	c.hw = x.m.CHAddr
 }
 
-// mustProbe tells whether somebody may be using the address that is to be offered (RFC 2131 section 2.2: the server
+// mustProbe tells whether somebody may be using the address that is to be offered (RFC 2131 sections 2.2 and 3.1: the server
 // SHOULD probe the reused address before allocating it). Not so when the client itself had it last, when a probe
 // has just come back empty, or when the address is behind a relay, where ARP does not reach.
 func (x *exchange) mustProbe(b *binding) bool {

@@ -6,14 +6,14 @@ import (
 	"net/netip"
 )
 
-// Sizes and values of the message format (RFC 2131 section 2, RFC 1533).
+// Sizes and values of the message format (RFC 2131 sections 2 and 3).
 const (
 	headerSize = 236         // up to and including file
 	cookieSize = 4           // the magic cookie that begins the options field
 	minReply   = 300         // BOOTP's fixed size; relays and old clients drop less (RFC 951, RFC 1542 section 2.1)
 	minMaxSize = 576         // what every client must accept, IP and UDP headers included (RFC 2131 section 2)
 	udpOverIP  = 28          // those headers
-	cookie     = 0x63825363  // RFC 1533
+	cookie     = 0x63825363  // RFC 2131 section 3
 	snameAt    = 44          // offsets in the header
 	fileAt     = 108         //
 	flagB      = 0x8000      // the broadcast flag; the other 15 must be zero

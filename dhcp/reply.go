@@ -86,7 +86,7 @@ func (x *exchange) toClient(a, on ip4) Destination {
 }
 
 // options collects the reply's options in their order on the wire: type, server, times, then what the client asked
-// for in its own order (RFC 2132 section 9.8: SHOULD try), then what is echoed.
+// for in its own order (RFC 2132 section 9.8: MUST try), then what is echoed.
 func (x *exchange) options(kind MessageType, lease time.Duration) {
 	s, m := &x.t.scratch, x.m
 	s.opts, s.vals, s.asked = s.opts[:0], s.vals[:0], [256]bool{}
