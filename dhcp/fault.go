@@ -141,7 +141,10 @@ func (f *Fault) parseValue(value string) (problem string) {
 		}
 		return f.parseNth(nth, counted)
 	case FaultNak:
-		_, nth, counted := strings.Cut(value, "#")
+		kind, nth, counted := strings.Cut(value, "#")
+		if kind != "" {
+			return "it takes no value but a number: nak#1"
+		}
 		return f.parseNth(nth, counted)
 	case FaultRouter, FaultMask, FaultDNS:
 		if f.Address, err = netip.ParseAddr(value); err != nil {

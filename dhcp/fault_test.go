@@ -48,7 +48,7 @@ func TestParseFault(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", "rain", "drop", "drop=LUNCH", "drop=OFFER#0", "drop=OFFER#x", "delay=ACK", "delay=ACK:-1s", "delay=ACK:2h",
-		"router", "router=br1", "dns=::1", "lease=fast", "lease=1ms", "silent=yes", "nak#-1",
+		"router", "router=br1", "dns=::1", "lease=fast", "lease=1ms", "silent=yes", "nak#-1", "nak=1", "nak=ACK#1",
 	} {
 		_, err := dhcp.ParseFault(text)
 		var mistake *dhcp.FaultError
