@@ -88,6 +88,29 @@ func (c *Conn) Identify(ctx context.Context, name string, id Identity) error {
 	if err := deliver(ctx, s.Channel, text); err != nil {
 		return fmt.Errorf("identify %q: %w", name, err)
 	}
+	return c.awaitClosed(ctx, name)
+}
+
+// How long, and how often, Identify looks whether the guest has closed the port after its "ok".
+const (
+	closeLimit = 10 * time.Second
+	closePoll  = 20 * time.Millisecond
+)
+
+// awaitClosed returns when the guest has closed its identity's port, or does not run any more. What is sent before that
+// would go to the program that has just read its identity, and be lost for the guest's next boot.
+func (c *Conn) awaitClosed(ctx context.Context, name string) error {
+	for deadline := time.Now().Add(closeLimit); time.Now().Before(deadline); {
+		s, err := c.Domain(ctx, name)
+		if err != nil || !s.Run.Active() || !s.ChannelOpen {
+			return nil //nolint:nilerr // it has its identity; whoever calls again is told
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(closePoll):
+		}
+	}
 	return nil
 }
 

@@ -34,8 +34,10 @@ type State struct {
 	// NICs without their names, which only the guest knows.
 	NICs       []NIC
 	ConsoleLog string
-	// Channel is the host's end of the guest's org.kvmlab.id port while it runs.
-	Channel string
+	// Channel is the host's end of the guest's org.kvmlab.id port while it runs; ChannelOpen tells that a
+	// program in the guest has opened the other.
+	Channel     string
+	ChannelOpen bool
 	// Window is that of its org.kvmlab.tty port; empty when it has none.
 	Window string
 	// Data is that of its org.kvmlab.data port; empty when it has none.
@@ -135,7 +137,7 @@ func ParseState(domainXML []byte) (State, error) {
 	for _, ch := range d.Channels {
 		switch ch.Target.Name {
 		case IdentityPort:
-			s.Channel = ch.Source.Path
+			s.Channel, s.ChannelOpen = ch.Source.Path, ch.Target.State == "connected"
 		case WindowPort:
 			s.Window = ch.Source.Path
 		case DataPort:

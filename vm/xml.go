@@ -110,6 +110,7 @@ type xmlAddress struct {
 type xmlInterface struct {
 	Type    string      `xml:"type,attr"`
 	MAC     xmlMAC      `xml:"mac"`
+	Source  *xmlSocket  `xml:"source"`
 	Target  *xmlTap     `xml:"target"`
 	Model   xmlNICModel `xml:"model"`
 	ROM     *xmlROM     `xml:"rom"`
@@ -118,6 +119,12 @@ type xmlInterface struct {
 
 type xmlMAC struct {
 	Address string `xml:"address,attr"`
+}
+
+// xmlSocket is where a card of type "server" waits for another. Port 0 is any that is free.
+type xmlSocket struct {
+	Address string `xml:"address,attr"`
+	Port    int    `xml:"port,attr"`
 }
 
 type xmlTap struct {

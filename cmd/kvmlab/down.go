@@ -56,6 +56,9 @@ func (o *downOptions) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	if err := o.app.dirs.Sweep(); err != nil {
+		return err
+	}
 	names, err := o.chosen(ctx, h)
 	if err != nil {
 		return err

@@ -162,13 +162,20 @@ func (r *run) switchOn(ctx context.Context, d vm.Domain, start func(context.Cont
 	if err := r.e.cfg.Hypervisor.Define(ctx, d); err != nil {
 		return explainGuest(diag.GuestDefineFailed, d.Owner.Guest, err)
 	}
+	failed := false
 	if r.prepared[d.Owner.Guest] {
-		if err := r.e.cfg.Templates.Resume(ctx, d); err != nil && ctx.Err() == nil {
+		err := r.e.cfg.Templates.Resume(ctx, d)
+		if failed = err != nil && ctx.Err() == nil; failed {
 			r.e.cold(d.Owner.Guest, err)
 		}
 		r.e.passed("resumed from the template, not run")
 	}
-	if err := start(ctx, d.Name); err != nil {
+	err := start(ctx, d.Name)
+	if err != nil && failed && ctx.Err() == nil {
+		// libvirt may notice late that the QEMU which failed to resume is gone, and then takes the new one for it.
+		err = start(ctx, d.Name)
+	}
+	if err != nil {
 		return explainGuest(diag.GuestStartFailed, d.Owner.Guest, err)
 	}
 	return nil

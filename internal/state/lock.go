@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/gofrs/flock"
 )
@@ -43,6 +44,31 @@ func (l Lab) Lock() (*Lock, error) {
 		}
 	}
 	return nil, &LockedError{Lab: l.name, Path: l.LockFile()}
+}
+
+// Sweep removes what commands that were killed at their very beginning have left: run folders with nothing in them but
+// a lock that nobody holds.
+func (d Dirs) Sweep() error {
+	locks, err := filepath.Glob(filepath.Join(d.Run, "*", lockName))
+	if err != nil {
+		return fmt.Errorf("look for old locks: %w", err)
+	}
+	var errs []error
+	for _, path := range locks {
+		dir := filepath.Dir(path)
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) > 1 {
+			continue
+		}
+		l, err := d.Lab(filepath.Base(dir))
+		if err != nil {
+			continue // a folder of somebody else's
+		}
+		if lock, err := l.tryLock(); err == nil && lock != nil {
+			errs = append(errs, lock.Release())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // tryLock returns nil and no error when the lock file was removed while it was being locked: the lock is then on a

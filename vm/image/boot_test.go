@@ -79,7 +79,7 @@ func bootSmall(t *testing.T, img image.Image) {
 	g.identify(t, "hostname=pc1\nseed=00ff\nmac0=02:00:00:00:00:0a\nend\n")
 	g.console.expect(t, "eth0: lease 192.168.1.2/24 from 192.168.1.1, router 192.168.1.1, dns 192.168.1.1, 600 s")
 	g.console.expect(t, "root@pc1:~# ")
-	g.run(t, "tcpdump --version", "give this guest 96MiB or more")
+	g.run(t, "tcpdump --version", "give this guest 128MiB or more")
 	g.run(t, "poweroff", "")
 	g.exited(t)
 }
