@@ -36,14 +36,16 @@ func (o options) classSizes() []int {
 
 // labFigures are what was measured of one lab with three guests, in seconds.
 type labFigures struct {
-	up, isolated, noop, status, down samples
-	noteUp, noteDown                 samples // the class note's way
-	bare                             samples // QEMU alone: the floor
-	supervisorPSS, supervisorCPU     samples // MiB; seconds of processor until the third lease
+	up, isolated, cold           samples // resumed from templates, and booted
+	noop, status, down           samples
+	noteUp, noteDown             samples // the class note's way
+	bare                         samples // QEMU alone: the floor
+	supervisorPSS, supervisorCPU samples // MiB; seconds of processor until the third lease
 }
 
 // classFigures are what was measured of a class.
 type classFigures struct {
+	cold         bool
 	labs, guests int
 	up, down     float64 // seconds
 	cpu, pss     float64 // of one guest: seconds of processor, MiB
@@ -75,12 +77,14 @@ func benchClass(ctx context.Context, o options) (string, error) {
 	}
 	var classes []classFigures
 	for _, n := range o.classSizes() {
-		o.say("a class of %d", n)
-		c, err := o.class(ctx, n)
-		if err != nil {
-			return "", err
+		for _, cold := range []bool{true, false} {
+			o.say("a class of %d, cold: %v", n, cold)
+			c, err := o.class(ctx, n, cold)
+			if err != nil {
+				return "", err
+			}
+			classes = append(classes, c)
 		}
-		classes = append(classes, c)
 	}
 	return classPage(classes), nil
 }
@@ -116,6 +120,8 @@ func (f *labFigures) kvmlab(ctx context.Context, o options) error {
 		{&f.status, []string{"status"}},
 		{&f.down, []string{"down"}},
 		{&f.isolated, []string{"up", "--plain", "--isolate"}},
+		{new(samples), []string{"down"}},
+		{&f.cold, []string{"up", "--plain", "--cold"}},
 		{new(samples), []string{"down"}},
 	} {
 		if step.args == nil {
@@ -160,15 +166,15 @@ func (o options) supervisorPID(ctx context.Context) (int, error) {
 	return report.Labs[0].Supervisor.PID, nil
 }
 
-// class brings up n isolated labs and measures them and their guests.
-func (o options) class(ctx context.Context, n int) (c classFigures, err error) {
+// class brings up n isolated labs, booted or resumed, and measures them and their guests.
+func (o options) class(ctx context.Context, n int, cold bool) (c classFigures, err error) {
 	names := make([]string, n)
 	for i := range names {
 		names[i] = fmt.Sprintf("s%d", i+1)
 	}
 	class := strings.Join(names, ",")
-	c.labs = n
-	if c.up, err = o.timed(ctx, "up", "--plain", "--class", class, "--wait", "10m"); err != nil {
+	c.labs, c.cold = n, cold
+	if c.up, err = o.timed(ctx, "up", "--plain", fmt.Sprintf("--cold=%v", cold), "--class", class, "--wait", "10m"); err != nil {
 		return c, err
 	}
 	if c.guests, c.cpu, c.pss, err = guestsUse("s*"); err != nil {

@@ -17,6 +17,7 @@ func labPage(rounds int, f labFigures) string {
 	}{
 		{"`up` to the third lease", f.up},
 		{"`up --isolate` to the third lease", f.isolated},
+		{"`up --cold` to the third lease: every guest boots", f.cold},
 		{"the class note's way to the third lease", f.noteUp},
 		{"bare QEMU to the third lease (the floor)", f.bare},
 		{"`up` again: nothing to do", f.noop},
@@ -29,14 +30,17 @@ func labPage(rounds int, f labFigures) string {
 	median := func(s samples) float64 { return s.quantile(0.5) }
 	b.WriteString("\n| ratio of medians | |\n|---|---|\n")
 	fmt.Fprintf(&b, "| `up` / bare QEMU | %s |\n", ratio(median(f.up), median(f.bare)))
+	fmt.Fprintf(&b, "| `up --cold` / bare QEMU | %s |\n", ratio(median(f.cold), median(f.bare)))
 	fmt.Fprintf(&b, "| the class note's way / `up` | %s |\n", ratio(median(f.noteUp), median(f.up)))
+	fmt.Fprintf(&b, "| the class note's way / `up --cold` | %s |\n", ratio(median(f.noteUp), median(f.cold)))
 	fmt.Fprintf(&b, "| `down` / the class note's way | %s |\n", ratio(median(f.down), median(f.noteDown)))
 	fmt.Fprintf(&b, "\nThe lab's supervisor has %.1f MiB of memory to itself (proportional set) and took %.2f s of processor time until the\n"+
 		"third lease.\n", median(f.supervisorPSS), median(f.supervisorCPU))
 	b.WriteString("\nThe class note's way: `ip`, `openssl`, dnsmasq as it is packaged and `virsh create` of q35 guests, one after the other\n" +
 		"(`internal/bench/labs_note.sh`). The floor: three QEMU processes of the same kernel, initramfs and machine (microvm) on\n" +
 		"ready taps, started together, with a DHCP server that answers at once (`internal/bench/labs_bare.sh`). All ways boot\n" +
-		"the same image and get their host names over the same port.\n")
+		"the same image and get their host names over the same port; only `up` without `--cold` resumes its guests from a\n" +
+		"template, which was made before the first round.\n")
 	return b.String()
 }
 
@@ -44,15 +48,19 @@ func labPage(rounds int, f labFigures) string {
 func classPage(classes []classFigures) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## A class\n\nMeasured by `scripts/bench class` on %s, in a private host. Every student's lab is the class's, isolated; all\n"+
-		"were brought up by one `up --class`.\n\n", machine())
-	b.WriteString("| labs | guests | up, s | s / (guests × processor s ÷ processors) | down, s | processor s per guest | MiB per guest |\n|---|---|---|---|---|---|---|\n")
-	var boot float64 // processor time of a guest that has the machine to itself
+		"were brought up by one `up --class`: with `--cold` every guest boots, without it they are resumed from a template.\n\n", machine())
+	b.WriteString("| labs | guests | | up, s | s / (guests × processor s of a boot ÷ processors) | down, s | processor s per guest | MiB per guest |\n|---|---|---|---|---|---|---|---|\n")
+	var boot float64 // processor time of a guest that boots in a class of one
 	for i, c := range classes {
 		if i == 0 {
 			boot = c.cpu
 		}
 		ideal := float64(c.guests) * boot / float64(runtime.NumCPU())
-		fmt.Fprintf(&b, "| %d | %d | %.1f | %s | %.1f | %.2f | %.0f |\n", c.labs, c.guests, c.up, ratio(c.up, ideal), c.down, c.cpu, c.pss)
+		way := "resumed"
+		if c.cold {
+			way = "cold"
+		}
+		fmt.Fprintf(&b, "| %d | %d | %s | %.1f | %s | %.1f | %.2f | %.0f |\n", c.labs, c.guests, way, c.up, ratio(c.up, ideal), c.down, c.cpu, c.pss)
 	}
 	b.WriteString("\nProcessor time is that of QEMU from its start until all leases were there; memory is its proportional set then.\n")
 	return b.String()
