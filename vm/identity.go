@@ -68,8 +68,8 @@ func (id Identity) lines() ([]byte, error) {
 // Identify hands a running guest its identity and waits for the guest's "ok".
 // The guest may ask before or after: QEMU holds the lines back until it opens
 // the port. The connection stays open until then, because a guest that reads
-// the port while nobody is connected sees end of file. Calling it again after
-// it returned serves the guest's next boot. Errors: ErrNotFound, ErrForeign,
+// the port while nobody is connected sees end of file. It returns when the
+// guest has closed the port: calling it again then serves the next boot. Errors: ErrNotFound, ErrForeign,
 // ErrNotRunning, ErrIdentity; io.ErrUnexpectedEOF when the guest stops meanwhile.
 func (c *Conn) Identify(ctx context.Context, name string, id Identity) error {
 	text, err := id.lines()
