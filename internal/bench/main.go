@@ -23,6 +23,7 @@ var sections = map[string]func(ctx context.Context, o options) (string, error){
 	"copy":  benchCopy,
 	"crowd": benchCrowd,
 	"dhcp":  benchDHCP,
+	"taps":  benchTaps,
 	"wire":  benchWire,
 }
 
