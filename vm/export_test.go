@@ -1,10 +1,12 @@
 package vm
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // What the tests in package vm_test need of the inside.
 var (
-	Deliver     = deliver
 	HostOf      = parseHost
 	AvailableIn = availableKiB
 	EventOf     = eventOf
@@ -24,6 +26,11 @@ func Sockets(uri string, uid int) ([]string, error) {
 
 // NoAnswer is the error of a call that this package gave up.
 func NoAnswer(limit time.Duration) error { return noAnswerError{limit} }
+
+// Deliver gives a guest lines, and waits for its "ok".
+func Deliver(ctx context.Context, path string, text []byte) error {
+	return deliver(ctx, path, text, identified)
+}
 
 // Lines is what goes to the guest.
 func (id Identity) Lines() ([]byte, error) { return id.lines() }

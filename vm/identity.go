@@ -85,7 +85,7 @@ func (c *Conn) Identify(ctx context.Context, name string, id Identity) error {
 	case !s.Run.Active() || s.Channel == "":
 		return fmt.Errorf("identify %q: %w", name, ErrNotRunning)
 	}
-	if err := deliver(ctx, s.Channel, text); err != nil {
+	if err := deliver(ctx, s.Channel, text, identified); err != nil {
 		return fmt.Errorf("identify %q: %w", name, err)
 	}
 	return c.awaitClosed(ctx, name)
@@ -114,8 +114,17 @@ func (c *Conn) awaitClosed(ctx context.Context, name string) error {
 	return nil
 }
 
-// deliver writes text to the UNIX socket at path and waits for a line "ok".
-func deliver(ctx context.Context, path string, text []byte) error {
+// What a guest answers to its identity, and to being told to be a template.
+const (
+	identified = "ok"
+	parked     = "parked"
+)
+
+// errAnswer means a guest that has taken one for the other: it comes from an image that knows nothing of templates.
+var errAnswer = errors.New("the image was built by an earlier kvmlab: kvmlab image build micro")
+
+// deliver writes text to the UNIX socket at path and waits for the answer.
+func deliver(ctx context.Context, path string, text []byte, answer string) error {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", path)
 	if err != nil {
@@ -128,7 +137,7 @@ func deliver(ctx context.Context, path string, text []byte) error {
 			_ = conn.Close()
 		}
 	}()
-	err = exchange(conn, text)
+	err = exchange(conn, text, answer)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -136,16 +145,19 @@ func deliver(ctx context.Context, path string, text []byte) error {
 }
 
 // exchange is one delivery on a connected socket.
-func exchange(conn io.ReadWriter, text []byte) error {
+func exchange(conn io.ReadWriter, text []byte, answer string) error {
 	if _, err := conn.Write(text); err != nil {
 		return err
 	}
 	replies := bufio.NewScanner(conn)
 	for replies.Scan() {
-		// Anything else is noise from an earlier boot.
-		if strings.TrimSpace(replies.Text()) == "ok" {
+		switch strings.TrimSpace(replies.Text()) {
+		case answer:
 			return nil
+		case identified:
+			return errAnswer
 		}
+		// Anything else is noise from an earlier boot.
 	}
 	if err := replies.Err(); err != nil {
 		return err

@@ -50,7 +50,7 @@ func (t *Templates) Prepare(ctx context.Context, d Domain) error {
 		err = t.ensure(ctx, d, key)
 	}
 	if err != nil {
-		return fmt.Errorf("make a template for domain %q: %w", d.Name, err)
+		return fmt.Errorf("make a template: %w", err)
 	}
 	return nil
 }
@@ -65,10 +65,11 @@ func (t *Templates) Resume(ctx context.Context, d Domain) error {
 		if err = t.resume(ctx, path, d.Name); err != nil && ctx.Err() == nil {
 			// Its memory may be the reason. Whoever is about to resume from it has it open.
 			_ = os.Remove(path)
+			t.failed(key, err)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("resume domain %q: %w", d.Name, err)
+		return fmt.Errorf("resume from the template: %w", err)
 	}
 	return nil
 }
@@ -95,8 +96,8 @@ func (t *Templates) resume(ctx context.Context, path, name string) error {
 			return errors.Join(err, image.Close())
 		}
 		poured := make(chan error, 1)
-		go func() { poured <- errors.Join(pipe.feed(image, text), image.Close()) }()
-		err = rpc.DomainRestoreFlags(pipe.path, nil, uint32(libvirt.DomainSavePaused))
+		go func() { poured <- errors.Join(image.pour(pipe.in, text), pipe.in.Close(), image.Close()) }()
+		err = rpc.DomainRestoreFlags(pipe.path(), nil, uint32(libvirt.DomainSavePaused))
 		pipe.end()
 		if pourErr := <-poured; err != nil {
 			return errors.Join(err, pourErr)
@@ -105,37 +106,45 @@ func (t *Templates) resume(ctx context.Context, path, name string) error {
 	})
 }
 
-// feed is a named pipe which libvirt reads like a file.
-type feed struct{ path string }
+// feed is a named pipe which libvirt reads like a file. Both ends are open before libvirt is told of it, so that nobody
+// waits for the other to come; a libvirt that opens it a second time finds no header any more, and says so.
+type feed struct{ in, out *os.File }
 
-func newFeed(dir string) (feed, error) {
-	temp, err := os.MkdirTemp(dir, ".resume-")
+// feedPrefix begins the name of the directory of a feed.
+const feedPrefix = ".resume-"
+
+func newFeed(dir string) (_ feed, err error) {
+	temp, err := os.MkdirTemp(dir, feedPrefix)
 	if err != nil {
 		return feed{}, err
 	}
-	f := feed{path: filepath.Join(temp, "memory")}
-	if err := unix.Mkfifo(f.path, 0o600); err != nil {
-		return feed{}, errors.Join(&os.PathError{Op: "mkfifo", Path: f.path, Err: err}, os.Remove(temp))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(temp))
+		}
+	}()
+	path := filepath.Join(temp, "memory")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		return feed{}, &os.PathError{Op: "mkfifo", Path: path, Err: err}
 	}
-	return f, nil
-}
-
-// feed waits until somebody reads, and gives them the image.
-func (f feed) feed(image *saveImage, domainXML string) error {
-	pipe, err := os.OpenFile(f.path, os.O_WRONLY, 0)
+	out, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return err
+		return feed{}, err
 	}
-	return errors.Join(image.pour(pipe, domainXML), pipe.Close())
+	in, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return feed{}, errors.Join(err, out.Close())
+	}
+	return feed{in: in, out: out}, nil
 }
 
-// end removes the pipe, and sees to it that nobody waits for a reader who has never come.
+func (f feed) path() string { return f.in.Name() }
+
+// end removes the pipe. Whoever still pours into it finds that nobody reads.
 func (f feed) end() {
-	if reader, err := os.OpenFile(f.path, os.O_RDONLY|unix.O_NONBLOCK, 0); err == nil {
-		defer func() { _ = reader.Close() }()
-	}
-	// What stays goes with the next template that is made.
-	_ = os.RemoveAll(filepath.Dir(f.path))
+	_ = f.out.Close()
+	// What stays goes with a later template.
+	_ = os.RemoveAll(filepath.Dir(f.path()))
 }
 
 // ensure finds a template, or makes it.
@@ -143,6 +152,9 @@ func (t *Templates) ensure(ctx context.Context, d Domain, key templateKey) error
 	path := t.path(key)
 	if _, err := os.Stat(path); err == nil {
 		return nil
+	}
+	if err := t.failure(key); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(t.dir, 0o700); err != nil {
 		return err
@@ -161,7 +173,34 @@ func (t *Templates) ensure(ctx context.Context, d Domain, key templateKey) error
 	if err := t.prune(key); err != nil {
 		return err
 	}
-	return t.build(ctx, d, key, path)
+	err = t.build(ctx, d, key, path)
+	if err != nil && context.Cause(ctx) == nil {
+		t.failed(key, err)
+	}
+	return err
+}
+
+// retryAfter is how long a template that did not serve is not made again: guests that boot are faster than a template
+// that fails each time.
+const retryAfter = 10 * time.Minute
+
+// failedSuffix ends the name of the file that says why a template did not serve.
+const failedSuffix = ".failed"
+
+// failed remembers that a template did not serve. Where that cannot be written, it is tried again.
+func (t *Templates) failed(key templateKey, reason error) {
+	_ = os.WriteFile(t.path(key)+failedSuffix, []byte(reason.Error()), 0o600)
+}
+
+// failure tells whether a template has failed of late.
+func (t *Templates) failure(key templateKey) error {
+	path := t.path(key) + failedSuffix
+	info, err := os.Stat(path)
+	if err != nil || time.Since(info.ModTime()) > retryAfter {
+		return nil //nolint:nilerr // nobody has failed
+	}
+	reason, err := os.ReadFile(path)
+	return errors.Join(fmt.Errorf("it failed at %s: %s", info.ModTime().Format(time.TimeOnly), reason), err)
 }
 
 // prune removes what no guest can be resumed from any more: the templates of another image or another QEMU, and what a
@@ -173,7 +212,10 @@ func (t *Templates) prune(keep templateKey) error {
 	}
 	for _, e := range entries {
 		name := e.Name()
-		stale := strings.HasPrefix(name, newTemplate) || strings.HasSuffix(name, templateSuffix) && !strings.HasPrefix(name, keep.host)
+		stale := strings.HasPrefix(name, newTemplate) || strings.Contains(name, templateSuffix) && !strings.HasPrefix(name, keep.host)
+		if info, infoErr := e.Info(); infoErr == nil && strings.HasPrefix(name, feedPrefix) {
+			stale = time.Since(info.ModTime()) > callLimit
+		}
 		if stale {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(t.dir, name)))
 		}
@@ -208,7 +250,7 @@ func (t *Templates) build(ctx context.Context, d Domain, key templateKey, path s
 		if err != nil {
 			return err
 		}
-		if err := deliver(ctx, s.Channel, []byte(templateOrder)); err != nil {
+		if err := deliver(ctx, s.Channel, []byte(templateOrder), parked); err != nil {
 			return err
 		}
 		return rpc.DomainSave(dom, unfinished)

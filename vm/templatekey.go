@@ -17,6 +17,8 @@ import (
 )
 
 const (
+	// tscStep in kHz tells one processor's counter from another's.
+	tscStep        = 50_000
 	templateSuffix = ".template"
 	keyLength      = 16 // hexadecimal digits of each half of a key
 )
@@ -43,8 +45,8 @@ func (t *Templates) key(ctx context.Context, d Domain) (templateKey, error) {
 			return templateKey{}, err
 		}
 	}
-	// The counter's frequency may be measured anew each time, and a little differently; the host has but one.
-	d.TSCkHz = 0
+	// The counter's frequency may be measured anew each time, and a little differently.
+	d.TSCkHz = (d.TSCkHz + tscStep/2) / tscStep * tscStep
 	text, err := d.template(templateKey{}).text()
 	if err != nil {
 		return templateKey{}, err
@@ -84,8 +86,8 @@ func identifyFile(w io.Writer, path string) error {
 	return err
 }
 
-// processor is the name of the host's processor: a guest that runs on the hardware has seen its features.
-func processor() string {
+// processor is the host's processor, by its name and features: a guest that runs on the hardware has seen them.
+func processor() (text string) {
 	file, err := os.Open("/proc/cpuinfo")
 	if err != nil {
 		return ""
@@ -93,11 +95,15 @@ func processor() string {
 	defer func() { _ = file.Close() }()
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
-		if name, found := strings.CutPrefix(lines.Text(), "model name"); found {
-			return name
+		line := lines.Text()
+		switch {
+		case strings.HasPrefix(line, "model name"):
+			text = line
+		case strings.HasPrefix(line, "flags"):
+			return text + line
 		}
 	}
-	return ""
+	return text
 }
 
 // template describes the guest that is booted to become the template: of the domain's shape, with nothing that is the

@@ -100,7 +100,7 @@ whole PC, does the same job a little slower.`,
 	{
 		Code: ColdStart, Severity: Warning, Args: []string{"guests", "reason"},
 		Summary: `{{join .guests}} booted, for the saved guest that it should have been resumed from did not serve: {{.reason}}`,
-		Hint:    `nothing to do: the lab is as it should be, and the next "kvmlab up" saves another one; --cold does without`,
+		Hint:    `nothing to do: the lab is as it should be; kvmlab tries again in ten minutes, and with --cold it does not try`,
 		Explanation: `
 So that a lab is there in a second, kvmlab boots one guest as far as the moment
 before its network comes up, and saves its memory in /var/lib/kvmlab/templates.

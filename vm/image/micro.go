@@ -19,10 +19,10 @@ const (
 	// a capture shows (sysctl net.ipv6.conf.eth0.disable_ipv6=0 brings it back).
 	// The kernel's tests of its own cryptography would be a sixth of a boot without
 	// hardware virtualisation. The kernel's random generator takes its first seed
-	// from the host's device and not from the processor, which gives it before the
+	// from the host's device and not from processor or loader, which give it before the
 	// moment in which a template is saved: its copies would begin alike.
 	microCmdline = "console=ttyS0 quiet loglevel=2 ipv6.disable_ipv6=1 cryptomgr.notests" +
-		" initcall_blacklist=tracer_init_tracefs random.trust_cpu=off"
+		" initcall_blacklist=tracer_init_tracefs random.trust_cpu=off random.trust_bootloader=off"
 	// microMinMemory was measured: see the test that boots with it.
 	microMinMemory = 80 << 20
 

@@ -17,9 +17,9 @@ learn_identity() {
 	fi
 	{
 		while read_identity; do
-			[ -n "$template" ] && park
-			echo ok >&3
-			[ -n "$template" ] || break
+			[ -n "$template" ] || { echo ok >&3; return; }
+			park
+			echo parked >&3
 		done
 	} 3<>"$port"
 }
