@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -58,12 +59,27 @@ func runSupervise(ctx context.Context, a *app, name string) error {
 	}
 	defer virt.Close() //nolint:errcheck // the process ends
 	err = supervisor.Run(ctx, supervisor.Config{
-		Lab: l, Files: files, Wire: net, NetNS: netns, Guests: virt, Log: logger, Ready: ready.Tell, Detach: true,
+		Lab: l, Files: files, Wire: net, NetNS: netns, Guests: virt, Log: logger, Detach: true,
+		Ready: func(err error) error {
+			told := ready.Tell(err)
+			settle()
+			return told
+		},
 	})
 	if err != nil {
 		logger.Error("supervisor ends", "lab", name, "err", err)
 	}
 	return err
+}
+
+// settledGC is the garbage collector's target once a supervisor serves, in percent of what lives: it allocates little, and
+// a class has one supervisor for each student.
+const settledGC = 30
+
+// settle gives back the memory that the start has taken: the catalogues of messages, the lab's description.
+func settle() {
+	debug.SetGCPercent(settledGC)
+	debug.FreeOSMemory()
 }
 
 // openWire opens the network namespace that a lab's links are in, and tells its path; empty for the host's.
