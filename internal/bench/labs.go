@@ -40,7 +40,8 @@ type labFigures struct {
 	noop, status, down           samples
 	noteUp, noteDown             samples // the class note's way
 	bare                         samples // QEMU alone: the floor
-	supervisorPSS, supervisorCPU samples // MiB; seconds of processor until the third lease
+	supervisorPSS, supervisorOwn samples // MiB: proportional, and without the program's file
+	supervisorCPU                samples // seconds of processor until the third lease
 }
 
 // classFigures are what was measured of a class.
@@ -148,6 +149,7 @@ func (f *labFigures) supervisor(ctx context.Context, o options) error {
 	use, err := doctor.ReadUsage(pid)
 	f.supervisorCPU.add(use.CPU.Seconds())
 	f.supervisorPSS.add(use.PSS)
+	f.supervisorOwn.add(use.Anon)
 	return err
 }
 

@@ -34,8 +34,9 @@ func labPage(rounds int, f labFigures) string {
 	fmt.Fprintf(&b, "| the class note's way / `up` | %s |\n", ratio(median(f.noteUp), median(f.up)))
 	fmt.Fprintf(&b, "| the class note's way / `up --cold` | %s |\n", ratio(median(f.noteUp), median(f.cold)))
 	fmt.Fprintf(&b, "| `down` / the class note's way | %s |\n", ratio(median(f.down), median(f.noteDown)))
-	fmt.Fprintf(&b, "\nThe lab's supervisor has %.1f MiB of memory to itself (proportional set) and took %.2f s of processor time until the\n"+
-		"third lease.\n", median(f.supervisorPSS), median(f.supervisorCPU))
+	fmt.Fprintf(&b, "\nThe lab's supervisor has %.1f MiB of memory (proportional set), of which %.1f MiB are its own and the rest is the\n"+
+		"program, which the supervisors of all labs share; it took %.2f s of processor time until the third lease.\n",
+		median(f.supervisorPSS), median(f.supervisorOwn), median(f.supervisorCPU))
 	b.WriteString("\nThe class note's way: `ip`, `openssl`, dnsmasq as it is packaged and `virsh create` of q35 guests, one after the other\n" +
 		"(`internal/bench/labs_note.sh`). The floor: three QEMU processes of the same kernel, initramfs and machine (microvm) on\n" +
 		"ready taps, started together, with a DHCP server that answers at once (`internal/bench/labs_bare.sh`). All ways boot\n" +

@@ -13,6 +13,8 @@ type Usage struct {
 	CPU time.Duration // in user and kernel mode, since its start
 	// PSS is its proportional set in MiB: memory that it shares counts in equal parts for all who do (proc(5)).
 	PSS float64
+	// Anon is the part of it that is no file: of a program that runs several times, what each one adds.
+	Anon float64
 }
 
 // ReadUsage reads the use of a process from /proc.
@@ -39,18 +41,22 @@ func ReadUsage(pid int) (u Usage, err error) {
 	if err != nil {
 		return u, fmt.Errorf("read the memory of process %d: %w", pid, err)
 	}
-	for line := range strings.Lines(string(rollup)) {
-		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "Pss:" {
-			kib, err := strconv.ParseFloat(fields[1], 64)
-			u.PSS = kib / 1024
-			return u, err
+	for field, into := range map[string]*float64{"Pss": &u.PSS, "Pss_Anon": &u.Anon} {
+		_, rest, found := strings.Cut(string(rollup), "\n"+field+":")
+		if !found {
+			return u, fmt.Errorf("read the memory of process %d: no %s", pid, field)
 		}
+		kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+		if err != nil {
+			return u, fmt.Errorf("read the memory of process %d: %w", pid, err)
+		}
+		*into = kib / 1024
 	}
-	return u, fmt.Errorf("read the memory of process %d: no Pss", pid)
+	return u, nil
 }
 
 // add sums two processes up.
-func (u Usage) add(other Usage) Usage { return Usage{u.CPU + other.CPU, u.PSS + other.PSS} }
+func (u Usage) add(other Usage) Usage { return Usage{u.CPU + other.CPU, u.PSS + other.PSS, u.Anon + other.Anon} }
 
 // ReadUsages is the sum over processes.
 func ReadUsages(pids []int) (sum Usage, err error) {
