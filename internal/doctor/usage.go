@@ -56,7 +56,9 @@ func ReadUsage(pid int) (u Usage, err error) {
 }
 
 // add sums two processes up.
-func (u Usage) add(other Usage) Usage { return Usage{u.CPU + other.CPU, u.PSS + other.PSS, u.Anon + other.Anon} }
+func (u Usage) add(other Usage) Usage {
+	return Usage{u.CPU + other.CPU, u.PSS + other.PSS, u.Anon + other.Anon}
+}
 
 // ReadUsages is the sum over processes.
 func ReadUsages(pids []int) (sum Usage, err error) {
