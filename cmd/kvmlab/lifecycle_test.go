@@ -426,7 +426,7 @@ func TestFailingGuest(t *testing.T) {
 		want          []string
 	}{
 		{"too little memory", "true", []string{small}, 2, []string{"KL086", "pc", "32MiB"}},
-		{"no time to get an address", "true", []string{"--wait", "1s"}, 1, []string{"KL605", "KL302", "pc1", "1s", "its console ends:"}},
+		{"no time to get an address", "true", []string{"--cold", "--wait", "1s"}, 1, []string{"KL605", "KL302", "pc1", "1s", "its console ends:"}},
 		{"a kernel that is none", `
 			cd /var/lib/kvmlab/images/micro/current
 			truncate -s "$(stat -c %s vmlinux)" empty; mv empty vmlinux`, nil, 4, []string{"KL403", "its SHA-256 is"}},
