@@ -38,11 +38,7 @@ func findMicro(ctx context.Context) (m micro, err error) {
 	if m.dir, err = filepath.EvalSymlinks("/var/lib/kvmlab/images/micro/current"); err != nil {
 		return m, fmt.Errorf("find the micro image: %w", err)
 	}
-	files, err := filepath.Glob(filepath.Join(m.dir, "*.json"))
-	if err != nil || len(files) != 1 {
-		return m, fmt.Errorf("find the micro image's manifest in %s: %d files, %w", m.dir, len(files), err)
-	}
-	data, err := os.ReadFile(files[0])
+	data, err := os.ReadFile(filepath.Join(m.dir, "manifest.json"))
 	if err == nil {
 		err = json.Unmarshal(data, &m)
 	}
