@@ -88,7 +88,8 @@ func (c *Conn) Identify(ctx context.Context, name string, id Identity) error {
 	if err := deliver(ctx, s.Channel, text, identified); err != nil {
 		return fmt.Errorf("identify %q: %w", name, err)
 	}
-	return c.awaitClosed(ctx, name)
+	c.awaitClosed(ctx, name)
+	return nil
 }
 
 // How long, and how often, Identify looks whether the guest has closed the port after its "ok".
@@ -99,19 +100,18 @@ const (
 
 // awaitClosed returns when the guest has closed its identity's port, or does not run any more. What is sent before that
 // would go to the program that has just read its identity, and be lost for the guest's next boot.
-func (c *Conn) awaitClosed(ctx context.Context, name string) error {
+func (c *Conn) awaitClosed(ctx context.Context, name string) {
 	for deadline := time.Now().Add(closeLimit); time.Now().Before(deadline); {
 		s, err := c.Domain(ctx, name)
 		if err != nil || !s.Run.Active() || !s.ChannelOpen {
-			return nil //nolint:nilerr // it has its identity; whoever calls again is told
+			return // it has its identity; whoever calls again is told what is wrong
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-time.After(closePoll):
 		}
 	}
-	return nil
 }
 
 // What a guest answers to its identity, and to being told to be a template.
