@@ -13,6 +13,9 @@ var (
 	Mapped      = mapped
 	Complaint   = complaint
 	MeasureTSC  = measureTSC
+
+	LeaveZerosOut = leaveZerosOut
+	ErrStream     = errStream
 )
 
 // Sockets tells where Dial would look.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -267,9 +268,22 @@ func (t *Templates) build(ctx context.Context, d Domain, key templateKey, path s
 // templateOrder is what a template is told in place of an identity: to get ready to be saved.
 const templateOrder = "template=yes\nend\n"
 
-// settle makes a file that libvirt has written a template: durable, for a half-written memory would not be noticed, and
-// root's alone.
+// settle makes of a file that libvirt has written a template: without what is zero in it, durable, for a half-written
+// memory would not be noticed, and root's alone. A stream of another QEMU than this code knows stays as it is.
 func settle(unfinished, path string) error {
+	short := unfinished + ".short"
+	err := shorten(short, unfinished)
+	switch {
+	case err == nil:
+		err = os.Rename(short, unfinished)
+	case errors.Is(err, errStream):
+		err = os.Remove(short)
+	default:
+		return errors.Join(err, os.RemoveAll(short))
+	}
+	if err != nil {
+		return err
+	}
 	file, err := os.OpenFile(unfinished, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -278,4 +292,22 @@ func settle(unfinished, path string) error {
 		return err
 	}
 	return os.Rename(unfinished, path)
+}
+
+// shorten writes a save image anew, without the memory that is zero.
+func shorten(path, long string) error {
+	image, err := openSaveImage(long)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = image.Close() }()
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyN(out, io.NewSectionReader(image.file, 0, image.memory), image.memory)
+	if err == nil {
+		err = leaveZerosOut(out, io.NewSectionReader(image.file, image.memory, 1<<62-image.memory))
+	}
+	return errors.Join(err, out.Close())
 }

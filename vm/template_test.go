@@ -1,8 +1,10 @@
 package vm_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -54,7 +56,8 @@ func (l *lab) ask(ctx context.Context, t *testing.T, d vm.Domain, command string
 func TestRealTemplate(t *testing.T) {
 	l := newLab(t)
 	ctx := limit(t)
-	templates := l.conn.Templates(filepath.Join(t.TempDir(), "templates"))
+	dir := filepath.Join(t.TempDir(), "templates")
+	templates := l.conn.Templates(dir)
 	built := 0
 	templates.Building = func() { built++ }
 
@@ -89,5 +92,24 @@ func TestRealTemplate(t *testing.T) {
 	}
 	if built != 1 {
 		t.Errorf("%d templates were made for guests of one shape", built)
+	}
+	wantNoZeros(t, dir)
+}
+
+// wantNoZeros asserts that no template has memory that is zero: what zeros are left out of stays as it is.
+func wantNoZeros(t *testing.T, dir string) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*.template"))
+	if err != nil || len(paths) != 1 {
+		t.Fatalf("the templates are %v (%v)", paths, err)
+	}
+	raw, err := os.ReadFile(paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, memory, _ := bytes.Cut(raw, []byte("QEVM"))
+	var short bytes.Buffer
+	if err := vm.LeaveZerosOut(&short, bytes.NewReader(memory)); err != nil || !bytes.Equal(memory, short.Bytes()) {
+		t.Errorf("without its zeros the memory has %d octets instead of %d (%v)", short.Len(), len(memory), err)
 	}
 }

@@ -39,7 +39,7 @@ func (t *Templates) key(ctx context.Context, d Domain) (templateKey, error) {
 		return templateKey{}, err
 	}
 	host := sha256.New()
-	_, _ = fmt.Fprintln(host, "kvmlab template 1, libvirt", version, processor()) // a hash takes everything
+	_, _ = fmt.Fprintln(host, "kvmlab template 2, libvirt", version, processor()) // a hash takes everything
 	for _, path := range []string{d.Emulator, d.Kernel, d.Initrd} {
 		if err := identifyFile(host, path); err != nil {
 			return templateKey{}, err
