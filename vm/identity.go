@@ -68,8 +68,8 @@ func (id Identity) lines() ([]byte, error) {
 // Identify hands a running guest its identity and waits for the guest's "ok".
 // The guest may ask before or after: QEMU holds the lines back until it opens
 // the port. The connection stays open until then, because a guest that reads
-// the port while nobody is connected sees end of file. It returns when the
-// guest has closed the port: calling it again then serves the next boot. Errors: ErrNotFound, ErrForeign,
+// the port while nobody is connected sees end of file. Before it is called
+// again for the guest's next boot, see AwaitClosed. Errors: ErrNotFound, ErrForeign,
 // ErrNotRunning, ErrIdentity; io.ErrUnexpectedEOF when the guest stops meanwhile.
 func (c *Conn) Identify(ctx context.Context, name string, id Identity) error {
 	text, err := id.lines()
@@ -88,28 +88,28 @@ func (c *Conn) Identify(ctx context.Context, name string, id Identity) error {
 	if err := deliver(ctx, s.Channel, text, identified); err != nil {
 		return fmt.Errorf("identify %q: %w", name, err)
 	}
-	c.awaitClosed(ctx, name)
 	return nil
 }
 
-// How long, and how often, Identify looks whether the guest has closed the port after its "ok".
+// How long, and how often, AwaitClosed looks. QEMU tells of a port at most once a second (VSERPORT_CHANGE in
+// monitor/monitor.c), so that is when the guest's closing it is known at the earliest.
 const (
 	closeLimit = 10 * time.Second
-	closePoll  = 20 * time.Millisecond
+	closePoll  = time.Second
 )
 
-// awaitClosed returns when the guest has closed its identity's port, or does not run any more. What is sent before that
-// would go to the program that has just read its identity, and be lost for the guest's next boot.
-func (c *Conn) awaitClosed(ctx context.Context, name string) {
+// AwaitClosed returns when a guest that has its identity has closed the port, or does not run any more. What is sent
+// before that would go to the program that has just read its identity, and be lost for the guest's next boot.
+func (c *Conn) AwaitClosed(ctx context.Context, name string) {
 	for deadline := time.Now().Add(closeLimit); time.Now().Before(deadline); {
-		s, err := c.Domain(ctx, name)
-		if err != nil || !s.Run.Active() || !s.ChannelOpen {
-			return // it has its identity; whoever calls again is told what is wrong
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(closePoll):
+		}
+		s, err := c.Domain(ctx, name)
+		if err != nil || !s.Run.Active() || !s.ChannelOpen {
+			return // whoever calls Identify again is told what is wrong
 		}
 	}
 }

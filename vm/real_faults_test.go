@@ -80,7 +80,7 @@ func TestRealStartErrors(t *testing.T) {
 		"notap":     {func(d *vm.Domain) { d.NICs[0].Tap = "absent" }, vm.StartTapMissing, "absent"},
 		"nologdir":  {func(d *vm.Domain) { d.ConsoleLog = "/absent/x.log" }, vm.StartOther, "/absent/x.log"},
 		"small":     {func(d *vm.Domain) { d.MemoryKiB = 4 << 10 }, vm.StartMemory, "4096 KiB cannot hold"},
-		"huge":      {func(d *vm.Domain) { d.MemoryKiB = 1 << 40 }, vm.StartMemory, "cannot set up guest memory"},
+		"huge":      {func(d *vm.Domain) { d.MemoryKiB = 1 << 40 }, vm.StartMemory, "Cannot allocate memory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := l.guest(t, name)

@@ -165,6 +165,7 @@ func TestRealThreeGuests(t *testing.T) {
 	t.Logf("three guests defined and started after %v", time.Since(begin).Round(time.Millisecond))
 	for _, d := range guests {
 		all.Go(func() error {
+			defer l.conn.AwaitClosed(ctx, d.Name)
 			return l.conn.Identify(ctx, d.Name, vm.Identity{
 				Hostname: d.Owner.Guest, Seed: []byte("randomness"), MACs: []macgen.MAC{d.NICs[0].MAC},
 			})

@@ -121,6 +121,7 @@ type xmlController struct {
 	Type    string      `xml:"type,attr"`
 	Index   int         `xml:"index,attr"`
 	Model   string      `xml:"model,attr,omitempty"`
+	Ports   int         `xml:"ports,attr,omitempty"`
 	Address *xmlAddress `xml:"address"`
 }
 
@@ -215,6 +216,10 @@ func (d Domain) XML() ([]byte, error) {
 	}
 	return d.xml().text()
 }
+
+// serialPorts is how many virtio-serial ports there may be: ours, and the one of number 0, which is kept for consoles.
+// The guest makes two queues for each that may be, of QEMU's default 31.
+const serialPorts = 5
 
 const (
 	qemuNamespace = "http://libvirt.org/schemas/domain/qemu/1.0"
@@ -319,7 +324,7 @@ func (d Domain) devices() xmlDevices {
 		Emulator: d.Emulator,
 		Controllers: []xmlController{
 			{Type: "usb", Model: "none"},
-			{Type: "virtio-serial", Address: d.address()},
+			{Type: "virtio-serial", Ports: serialPorts, Address: d.address()},
 		},
 		Serial:  serial,
 		Console: xmlSerial{Type: "pty", Target: xmlSerialTarget{Type: "serial"}},

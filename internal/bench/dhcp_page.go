@@ -84,11 +84,26 @@ func dhcpSection(p plan, present []contender, results map[string]*figures, sync,
 	}
 	fmt.Fprintf(&b, "\n### Start\n\n`kvmlab dhcp serve` with %s leases in its journal is ready after %s (median; %s–%s).\n\n",
 		number(float64(p.leases)), span(seconds(start.quantile(0.5))), span(seconds(start.quantile(0))), span(seconds(start.quantile(1))))
+	b.WriteString(whatHolds(results["kvmlab"], results["echo"], sync))
 	b.WriteString("### Configurations\n\nA lease is for an hour; router and DNS server are told.\n\n")
 	for _, c := range present {
 		fmt.Fprintf(&b, "- %s%s: %s\n", c.name, version(c), c.about)
 	}
 	return b.String(), nil
+}
+
+// whatHolds takes kvmlab's times apart, with those of the echo, which has nothing to do.
+func whatHolds(kvmlab, echo *figures, sync samples) string {
+	if kvmlab == nil || echo == nil {
+		return ""
+	}
+	one, nothing, disk := kvmlab.single.time(0.5), echo.single.time(0.5), seconds(sync.quantile(0.5))
+	rate := kvmlab.many.rate.quantile(0.5)
+	return fmt.Sprintf("### What holds kvmlab's times\n\nOne client at a time: of %s, the median, machine and generator take %s (that of echo), the disk %s "+
+		"(one fdatasync), and kvmlab the other %s.\n\nWith %d under way an exchange takes %s at the rate above, for each waits behind "+
+		"the others; and generator and server share %d processors, which makes the slowest hundredth of echo wait for %s.\n\n",
+		span(one), span(nothing), span(disk), span(one-nothing-disk),
+		outstanding, span(seconds(outstanding/rate)), runtime.NumCPU(), span(echo.many.time(0.99)))
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -29,6 +29,7 @@ type Guests interface {
 	Events(ctx context.Context) (<-chan vm.DomainEvent, error)
 	// Identify gives a running guest its identity and returns after the guest has taken it.
 	Identify(ctx context.Context, domain string, id vm.Identity) error
+	AwaitClosed(ctx context.Context, domain string)
 }
 
 // identifyGuests tells every guest that runs, or starts, who it is, for as long as ctx lives. A libvirtd that goes
@@ -139,6 +140,7 @@ func (s *Supervisor) identify(ctx context.Context, domain string, guest *lab.Gue
 		case err == nil:
 			wait = firstRetry
 			s.tellGuest(guest, lab.GuestIdentified, guest.Name+" has booted and knows its name")
+			s.guests.AwaitClosed(ctx, domain)
 			continue
 		}
 		s.log.Debug("identify guest", "lab", s.lab.Name, "guest", guest.Name, "err", err)

@@ -136,6 +136,8 @@ func (noGuests) Events(ctx context.Context) (<-chan vm.DomainEvent, error) {
 
 func (noGuests) Identify(context.Context, string, vm.Identity) error { return vm.ErrNotFound }
 
+func (noGuests) AwaitClosed(context.Context, string) {}
+
 func closedBy[T any](ctx context.Context) <-chan T {
 	c := make(chan T)
 	context.AfterFunc(ctx, func() { close(c) })
