@@ -171,7 +171,7 @@ func showClassNeeds(a *app, scenario string, asked int, needs doctor.ClassNeeds)
 		}
 	}
 	if fit < asked {
-		return diag.New(diag.ClassTooLarge, diag.Args{"asked": asked, "fit": fit, "what": a.T("doctor.class.what." + first.String())})
+		return diag.New(diag.ClassTooLarge, diag.Args{"asked": asked, "fit": fit, "what": "the " + first.String()})
 	}
 	if !a.wantsJSON() {
 		a.Outf("%s\n", a.T("doctor.class.fits", "asked", asked, "seconds", fmt.Sprintf("%.0f", needs.Ready(asked).Seconds())))

@@ -26,7 +26,6 @@ var computedMessages = []string{
 	"lease.offered", "lease.bound", "lease.expired", "lease.released", "lease.declined",
 	"image.step.resolve", "image.step.download", "image.step.unpack", "image.step.install", "image.step.disk", "image.step.write",
 	"doctor.class.memory", "doctor.class.processor", "doctor.class.disk",
-	"doctor.class.what.memory", "doctor.class.what.processor", "doctor.class.what.disk",
 	"check.why.no-renewal-t1", "check.why.no-renewal-t2", "check.why.no-renewal-expiry",
 	"watch.short.1", "watch.short.3", "watch.short.6", "watch.short.12", "watch.short.50", "watch.short.51",
 	"watch.short.53", "watch.short.54", "watch.short.55", "watch.short.58", "watch.short.59", "watch.short.61",
