@@ -35,8 +35,12 @@ func (h *Handle) become(program string, argv, env []string) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("make a mount namespace: %w", classify(err))
 	}
-	if err := unix.Mount("", "/", "none", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return fmt.Errorf("keep mounts from the host: %w", err)
+	// What is done to /sys must not reach the host. All other mounts stay shared with it: a lab that `kvmlab up` isolates
+	// from here has its namespace mounted for everybody.
+	for path, flags := range map[string]uintptr{"/": 0, "/sys": unix.MS_REC} {
+		if err := unix.Mount("", path, "none", unix.MS_SLAVE|flags, ""); err != nil && (path == "/" || !errors.Is(err, unix.EINVAL)) {
+			return fmt.Errorf("keep mounts from the host: %w", err)
+		}
 	}
 	// sysfs shows the links of the namespace in which it was mounted.
 	if err := unix.Unmount("/sys", unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {

@@ -126,6 +126,23 @@ func OpenNamespace(lab string) (*Handle, error) {
 	return h, nil
 }
 
+// OpenHost returns a handle on the host's network namespace. That is the calling thread's, unless the thread is in a lab's
+// own, as in `kvmlab shell`: then it is that of the first process (/proc/1/ns/net).
+func OpenHost() (*Handle, error) {
+	h, err := Open()
+	if err != nil {
+		return nil, err
+	}
+	link, err := h.loopback()
+	if err == nil && link.Owner != namespaceOwner(link.Owner.Lab) {
+		return h, nil
+	}
+	if err = errors.Join(err, h.Close()); err != nil {
+		return nil, err
+	}
+	return OpenPath("/proc/1/ns/net")
+}
+
 // NamespaceLabs returns the labs that have a network namespace of their own, or the remains of one,
 // in the order of their names. Namespaces without a mark are left out.
 func NamespaceLabs(ctx context.Context) ([]string, error) {

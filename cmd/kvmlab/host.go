@@ -42,7 +42,7 @@ func openHost(ctx context.Context, a *app, opts hostOptions) (_ *host, err error
 		return nil, diag.New(diag.NotRoot, diag.Args{"command": "kvmlab"})
 	}
 	h := &host{cold: coldStarts{app: a}}
-	if h.net, err = netsetup.Open(); err != nil {
+	if h.net, err = netsetup.OpenHost(); err != nil {
 		return nil, err
 	}
 	if h.virt, err = vm.Dial(ctx, a.global.connect); err != nil {

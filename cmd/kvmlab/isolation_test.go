@@ -133,6 +133,19 @@ func (s *sandbox) checkShell(lab string) {
 	if r := s.try("kvmlab", "shell", lab, "--", "sh", "-c", "ip -br link show br1 >/dev/null && exit 9"); r.status != 9 || r.err != "" {
 		s.t.Errorf("one command: exit status %d\n%s", r.status, r.err)
 	}
+	// From inside, kvmlab sees the host as from outside, and what it makes is there for everybody.
+	var inside struct{ Labs []labStatus }
+	if err := json.Unmarshal([]byte(s.run("kvmlab", "shell", lab, "--", s.kvmlab, "status", "-o", "json", lab)), &inside); err != nil {
+		s.t.Error(err)
+	}
+	if d := cmp.Diff([]labStatus{s.statusOf(lab)}, inside.Labs); d != "" {
+		s.t.Errorf("status outside and in the lab's shell (-outside +inside):\n%s", d)
+	}
+	s.run("kvmlab", "shell", lab, "--", s.kvmlab, "up", "--isolate", s.writeFile("wire.yaml", wireLab))
+	if st := s.statusOf("wire"); st.State != "up" || st.Netns != "kvmlab-wire" {
+		s.t.Errorf("a lab that was brought up in another one's shell: %+v", st)
+	}
+	s.run("kvmlab", "down", "wire")
 	if r := s.try("kvmlab", "shell", lab, "--", "no-such-program"); r.status != 2 || !strings.Contains(r.err, "no-such-program") {
 		s.t.Errorf("no such program: exit status %d\n%s", r.status, r.err)
 	}

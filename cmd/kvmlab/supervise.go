@@ -85,7 +85,7 @@ func settle() {
 // openWire opens the network namespace that a lab's links are in, and tells its path; empty for the host's.
 func openWire(l *lab.Lab) (net *netsetup.Handle, path string, err error) {
 	if l.Isolation != lab.Netns {
-		net, err = netsetup.Open()
+		net, err = netsetup.OpenHost()
 		return net, "", err
 	}
 	net, err = netsetup.OpenNamespace(l.Name)

@@ -244,7 +244,7 @@ func unmanaged(conf, link string) bool {
 
 // Links implements Host.
 func (System) Links(ctx context.Context) (links []netsetup.Link, err error) {
-	h, err := netsetup.Open()
+	h, err := netsetup.OpenHost()
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +254,7 @@ func (System) Links(ctx context.Context) (links []netsetup.Link, err error) {
 
 // Overlaps implements Host.
 func (System) Overlaps(ctx context.Context, subnet netip.Prefix, ignore ...string) (_ []netsetup.Overlap, err error) {
-	h, err := netsetup.Open()
+	h, err := netsetup.OpenHost()
 	if err != nil {
 		return nil, err
 	}
