@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -180,117 +178,5 @@ func TestIsolatedRefused(t *testing.T) {
 	}
 	if d := cmp.Diff(before, s.footprint()); d != "" {
 		t.Errorf("something was changed (-before +after):\n%s", d)
-	}
-}
-
-// labsAtOnce is how many isolated labs TestIsolatedLabsAtOnce brings up; KVMLAB_TEST_LABS asks for more.
-func labsAtOnce(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("KVMLAB_TEST_LABS")
-	if text == "" {
-		return 4
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 2 {
-		t.Fatalf("KVMLAB_TEST_LABS=%s", text)
-	}
-	return n
-}
-
-// TestIsolatedLabsAtOnce brings up several labs with the same names and addresses. Each has its leases; what one's
-// frames are stays in its namespace; the host sees none; and what happens to one does not touch the others.
-func TestIsolatedLabsAtOnce(t *testing.T) {
-	t.Parallel()
-	s := newSandbox(t)
-	before := s.footprint()
-	stopListening := s.listenOnHost()
-	names := make([]string, labsAtOnce(t))
-	for i := range names {
-		names[i] = fmt.Sprintf("s%d", i+1)
-	}
-	s.run("kvmlab", "up", "--class", strings.Join(names, ","), "--wait", "150s")
-	macs := map[string]string{} // whose each is
-	for _, name := range names {
-		st := s.statusOf(name)
-		if st.State != "up" || st.Netns != "kvmlab-"+name || st.Bridges[0].Name != "br1" || st.Bridges[0].Address != "192.168.1.1/24" {
-			t.Errorf("%s: %+v", name, st)
-		}
-		for i, g := range st.Guests {
-			nic := g.NICs[0]
-			if nic.Tap != "tap"+strconv.Itoa(i+1) || nic.Lease == nil || nic.Lease.State != "bound" || macs[nic.MAC] != "" {
-				t.Errorf("%s %s: %+v (MAC of %q)", name, g.Name, nic, macs[nic.MAC])
-			}
-			macs[nic.MAC] = name
-		}
-	}
-	for _, name := range names {
-		for _, mac := range s.stationsOf(name) {
-			if macs[mac] != name {
-				t.Errorf("the bridge of %s has heard %s, which is %q's", name, mac, macs[mac])
-			}
-		}
-	}
-	if d := cmp.Diff([]string{"lo"}, s.hostLinks()); d != "" {
-		t.Errorf("links in the host's namespace (-want +got):\n%s", d)
-	}
-
-	victim, others := names[0], names[1:]
-	s.run("kill", "-9", strconv.Itoa(s.statusOf(victim).Supervisor.PID))
-	s.run("virsh", "--quiet", "destroy", victim+"-pc1")
-	s.run("ip", "netns", "del", "kvmlab-"+victim)
-	for _, name := range others {
-		if st := s.statusOf(name); st.State != "up" {
-			t.Errorf("%s after the end of %s: %+v", name, victim, st)
-		}
-	}
-	s.run("kvmlab", "up", "--isolate", victim)
-	if st := s.statusOf(victim); st.State != "up" {
-		t.Errorf("%s after it was mended: %+v", victim, st)
-	}
-	if frames := stopListening(); frames != "" {
-		t.Errorf("frames in the host's namespace:\n%s", frames)
-	}
-	s.run("kvmlab", "down", "--all")
-	if d := cmp.Diff(before, s.footprint()); d != "" {
-		t.Errorf("down left something (-before +after):\n%s", d)
-	}
-}
-
-// stationsOf are the MAC addresses that a lab's bridge has learned from frames.
-func (s *sandbox) stationsOf(lab string) []string {
-	s.t.Helper()
-	var entries []struct {
-		MAC   string
-		Flags []string
-		State string
-	}
-	out := s.run("kvmlab", "shell", lab, "--", "bridge", "-j", "fdb", "show", "br", "br1")
-	if err := json.Unmarshal([]byte(out), &entries); err != nil {
-		s.t.Fatalf("bridge fdb: %v\n%s", err, out)
-	}
-	var macs []string
-	for _, e := range entries {
-		if e.State == "" { // learned: not the links' own, which are permanent
-			macs = append(macs, e.MAC)
-		}
-	}
-	return macs
-}
-
-// listenOnHost records every frame on every link of the sandbox's own namespace but the loopback's own. The returned
-// function ends the recording and prints it.
-func (s *sandbox) listenOnHost() func() string {
-	s.t.Helper()
-	s.run("sh", "-ec", `
-		tcpdump --immediate-mode -eni any -w /run/host.pcap 'not host 127.0.0.1' >/run/tcpdump.log 2>&1 &
-		echo $! >/run/tcpdump.pid
-		until grep -q listening /run/tcpdump.log; do kill -0 $(cat /run/tcpdump.pid); done`)
-	return func() string {
-		return s.run("sh", "-ec", `
-			pid=$(cat /run/tcpdump.pid)
-			kill -INT $pid
-			while kill -0 $pid 2>/dev/null; do :; done
-			tcpdump -enr /run/host.pcap 2>/dev/null
-			rm /run/host.pcap /run/tcpdump.*`)
 	}
 }

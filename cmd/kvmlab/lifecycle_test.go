@@ -222,12 +222,19 @@ func (s *sandbox) upChanges() int {
 	return report.Changes
 }
 
-// qemuPIDs maps each running domain to its QEMU process.
+// qemuPIDs maps each running domain of the class's lab to its QEMU process.
 func (s *sandbox) qemuPIDs() map[string]string {
+	s.t.Helper()
+	return s.processesOf([]string{"three-taps"})
+}
+
+// processesOf maps each running domain of some labs to its QEMU process.
+func (s *sandbox) processesOf(labs []string) map[string]string {
 	s.t.Helper()
 	pids := map[string]string{}
 	for line := range strings.Lines(s.run("sh", "-c", `for f in /run/libvirt/qemu/*.pid; do echo "$(basename "$f" .pid) $(cat "$f")"; done`)) {
-		if name, pid, ok := strings.Cut(strings.TrimSpace(line), " "); ok && strings.HasPrefix(name, "three-taps-") {
+		name, pid, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if ok && slices.ContainsFunc(labs, func(lab string) bool { return strings.HasPrefix(name, lab+"-") }) {
 			pids[name] = pid
 		}
 	}

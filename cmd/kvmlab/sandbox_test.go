@@ -19,8 +19,8 @@ import (
 	"github.com/kvmlab/kvmlab/internal/nstest"
 )
 
-// commandLimit bounds every command of a test; the slowest, an `up` on a busy machine, takes a fraction of it.
-const commandLimit = 5 * time.Minute
+// commandLimit bounds every command of a test; the slowest, an `up` of ten labs on a busy machine, takes a fraction of it.
+const commandLimit = 10 * time.Minute
 
 // kvmlabBinary builds the program once for all tests of this package.
 var kvmlabBinary = sync.OnceValues(func() (string, error) {
