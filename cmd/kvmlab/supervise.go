@@ -5,7 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -58,11 +58,18 @@ func runSupervise(ctx context.Context, a *app, name string) error {
 		return fail(err)
 	}
 	defer virt.Close() //nolint:errcheck // the process ends
+	giveBack := func() {
+		if err := settle(); err != nil {
+			logger.Warn("give memory back", "lab", name, "err", err)
+		}
+	}
+	// Once what only the start needs is not needed any more, and once more when the guests are up.
+	defer time.AfterFunc(restAfter, giveBack).Stop()
 	err = supervisor.Run(ctx, supervisor.Config{
 		Lab: l, Files: files, Wire: net, NetNS: netns, Guests: virt, Log: logger, Detach: true,
 		Ready: func(err error) error {
 			told := ready.Tell(err)
-			settle()
+			giveBack()
 			return told
 		},
 	})
@@ -70,16 +77,6 @@ func runSupervise(ctx context.Context, a *app, name string) error {
 		logger.Error("supervisor ends", "lab", name, "err", err)
 	}
 	return err
-}
-
-// settledGC is the garbage collector's target once a supervisor serves, in percent of what lives: it allocates little, and
-// a class has one supervisor for each student.
-const settledGC = 30
-
-// settle gives back the memory that the start has taken: the catalogues of messages, the lab's description.
-func settle() {
-	debug.SetGCPercent(settledGC)
-	debug.FreeOSMemory()
 }
 
 // openWire opens the network namespace that a lab's links are in, and tells its path; empty for the host's.
