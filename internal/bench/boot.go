@@ -179,11 +179,8 @@ func bootPage(rounds int, load string, figures []*bootFigures) string {
 		"the seconds longer, and the processor time hardly. Seconds from the start of QEMU, and of processor time that QEMU took\n"+
 		"until both were there: median (least–greatest).\n\n"+
 		"| image | login on the console | lease | processor |\n|---|---|---|---|\n", machine(), rounds, load)
-	row := func(s samples) string {
-		return fmt.Sprintf("%.1f (%.1f–%.1f)", s.quantile(0.5), s.quantile(0), s.quantile(1))
-	}
 	for _, f := range figures {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.name, row(f.login), row(f.lease), row(f.cpu))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", f.name, f.login.spread(1), f.lease.spread(1), f.cpu.spread(1))
 	}
 	for _, f := range figures {
 		fmt.Fprintf(&b, "\nThe boot chart by systemd-analyze, %s:\n\n```\n%s\n```\n", f.name, f.chart)

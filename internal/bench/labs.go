@@ -110,14 +110,20 @@ func (o options) warmUp(ctx context.Context) error {
 	return err
 }
 
+// run runs kvmlab and returns what it said.
+func (o options) run(ctx context.Context, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, o.kvmlab, args...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("kvmlab %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out), err
+}
+
 // timed runs kvmlab and returns how long it took, in seconds.
 func (o options) timed(ctx context.Context, args ...string) (float64, error) {
 	began := time.Now()
-	out, err := exec.CommandContext(ctx, o.kvmlab, args...).CombinedOutput()
-	if err != nil {
-		return 0, fmt.Errorf("kvmlab %s: %w\n%s", strings.Join(args, " "), err, out)
-	}
-	return time.Since(began).Seconds(), nil
+	_, err := o.run(ctx, args...)
+	return time.Since(began).Seconds(), err
 }
 
 // kvmlab measures the life of the class's lab.
@@ -199,29 +205,34 @@ func (o options) class(ctx context.Context, n int, cold bool) (c classFigures, e
 
 // guestsUse reads what the domains of a pattern use: processor seconds and MiB of proportional memory of one, on average.
 func guestsUse(pattern string) (guests int, cpu, pss float64, err error) {
-	files, err := filepath.Glob("/run/libvirt/qemu/" + pattern + ".pid")
+	pids, err := processesOf(pattern)
 	if err != nil {
 		return 0, 0, 0, err
 	}
+	use, err := doctor.ReadUsages(pids)
+	n := float64(len(pids))
+	return len(pids), use.CPU.Seconds() / n, use.PSS / n, err
+}
+
+// processesOf finds the QEMU of the domains of a pattern.
+func processesOf(pattern string) (pids []int, err error) {
+	files, err := filepath.Glob("/run/libvirt/qemu/" + pattern + ".pid")
+	if err != nil {
+		return nil, err
+	}
 	if len(files) == 0 {
-		return 0, 0, 0, errors.New("no guests")
+		return nil, errors.New("no guests")
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return 0, 0, 0, fmt.Errorf("find a guest's process: %w", err)
+			return nil, fmt.Errorf("find a guest's process: %w", err)
 		}
 		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 		if err != nil {
-			return 0, 0, 0, fmt.Errorf("find a guest's process: %w", err)
+			return nil, fmt.Errorf("find a guest's process: %w", err)
 		}
-		use, err := doctor.ReadUsage(pid)
-		if err != nil {
-			return 0, 0, 0, err
-		}
-		cpu += use.CPU.Seconds()
-		pss += use.PSS
+		pids = append(pids, pid)
 	}
-	n := float64(len(files))
-	return len(files), cpu / n, pss / n, nil
+	return pids, nil
 }

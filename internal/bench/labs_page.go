@@ -10,23 +10,17 @@ import (
 func labPage(rounds int, f labFigures) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## One lab, three guests\n\nMeasured by `scripts/bench lab` on %s, in a private host (`scripts/sandbox`), %d rounds in\n"+
-		"which every way had its turn. Seconds: median (least–greatest).\n\n| what | seconds |\n|---|---|\n", machine(), rounds)
-	for _, row := range []struct {
-		what string
-		took samples
-	}{
-		{"`up` to the third lease", f.up},
-		{"`up --isolate` to the third lease", f.isolated},
-		{"`up --cold` to the third lease: every guest boots", f.cold},
-		{"the class note's way to the third lease", f.noteUp},
-		{"bare QEMU to the third lease (the floor)", f.bare},
-		{"`up` again: nothing to do", f.noop},
-		{"`status`", f.status},
-		{"`down`", f.down},
-		{"the class note's way to take it down", f.noteDown},
-	} {
-		fmt.Fprintf(&b, "| %s | %.2f (%.2f–%.2f) |\n", row.what, row.took.quantile(0.5), row.took.quantile(0), row.took.quantile(1))
-	}
+		"which every way had its turn. Seconds: median (least–greatest).\n\n", machine(), rounds)
+	b.WriteString(timeTable(2,
+		timing{"`up` to the third lease", f.up},
+		timing{"`up --isolate` to the third lease", f.isolated},
+		timing{"`up --cold` to the third lease: every guest boots", f.cold},
+		timing{"the class note's way to the third lease", f.noteUp},
+		timing{"bare QEMU to the third lease (the floor)", f.bare},
+		timing{"`up` again: nothing to do", f.noop},
+		timing{"`status`", f.status},
+		timing{"`down`", f.down},
+		timing{"the class note's way to take it down", f.noteDown}))
 	median := func(s samples) float64 { return s.quantile(0.5) }
 	b.WriteString("\n| ratio of medians | |\n|---|---|\n")
 	fmt.Fprintf(&b, "| `up` / bare QEMU | %s |\n", ratio(median(f.up), median(f.bare)))

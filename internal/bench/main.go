@@ -17,14 +17,15 @@ import (
 
 // sections are the benchmarks by the names of their sections.
 var sections = map[string]func(ctx context.Context, o options) (string, error){
-	"lab":   benchLab,
-	"class": benchClass,
-	"boot":  benchBoot,
-	"copy":  benchCopy,
-	"crowd": benchCrowd,
-	"dhcp":  benchDHCP,
-	"taps":  benchTaps,
-	"wire":  benchWire,
+	"lab":    benchLab,
+	"class":  benchClass,
+	"boot":   benchBoot,
+	"copy":   benchCopy,
+	"crowd":  benchCrowd,
+	"dhcp":   benchDHCP,
+	"memory": benchMemory,
+	"taps":   benchTaps,
+	"wire":   benchWire,
 }
 
 // options are what all benchmarks are told.

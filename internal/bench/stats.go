@@ -31,6 +31,27 @@ func (s samples) String() string {
 	return fmt.Sprintf("%s (%s–%s)", number(s.quantile(0.5)), number(s.quantile(0)), number(s.quantile(1)))
 }
 
+// spread is the same with decimals: "2.26 (1.93–2.46)".
+func (s samples) spread(decimals int) string {
+	return fmt.Sprintf("%.*f (%.*f–%.*f)", decimals, s.quantile(0.5), decimals, s.quantile(0), decimals, s.quantile(1))
+}
+
+// timing is a row of a table of seconds.
+type timing struct {
+	what string
+	took samples
+}
+
+// timeTable writes a table of seconds.
+func timeTable(decimals int, rows ...timing) string {
+	var b strings.Builder
+	b.WriteString("| what | seconds |\n|---|---|\n")
+	for _, row := range rows {
+		fmt.Fprintf(&b, "| %s | %s |\n", row.what, row.took.spread(decimals))
+	}
+	return b.String()
+}
+
 // number writes a rate with its thousands apart.
 func number(v float64) string {
 	digits := strconv.FormatFloat(v, 'f', 0, 64)

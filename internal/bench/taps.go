@@ -121,16 +121,10 @@ func ipBatch(ctx context.Context, file string) (float64, error) {
 func tapsPage(count, rounds int, ours, batch samples) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## Taps onto a bridge\n\nMeasured by `scripts/bench taps` on %s, in a private host, %d rounds in which both ways had their turn. Seconds:\n"+
-		"median (least–greatest).\n\n| what | seconds |\n|---|---|\n", machine(), rounds)
-	for _, row := range []struct {
-		what string
-		took samples
-	}{
-		{fmt.Sprintf("a bridge and %d taps by `netsetup`, %d at once", count, tapsAtOnce), ours},
-		{"the same by one file for `ip -batch`", batch},
-	} {
-		fmt.Fprintf(&b, "| %s | %.3f (%.3f–%.3f) |\n", row.what, row.took.quantile(0.5), row.took.quantile(0), row.took.quantile(1))
-	}
+		"median (least–greatest).\n\n", machine(), rounds)
+	b.WriteString(timeTable(3,
+		timing{fmt.Sprintf("a bridge and %d taps by `netsetup`, %d at once", count, tapsAtOnce), ours},
+		timing{"the same by one file for `ip -batch`", batch}))
 	fmt.Fprintf(&b, "\n`netsetup` / `ip -batch`: %s. Both write the marks of ownership (alias and alternative name); `netsetup` also looks\n"+
 		"first whether the link is there and whose it is.\n", ratio(ours.quantile(0.5), batch.quantile(0.5)))
 	return b.String()

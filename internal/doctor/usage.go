@@ -13,7 +13,9 @@ type Usage struct {
 	CPU time.Duration // in user and kernel mode, since its start
 	// PSS is its proportional set in MiB: memory that it shares counts in equal parts for all who do (proc(5)).
 	PSS float64
-	// Anon is the part of it that is no file: of a program that runs several times, what each one adds.
+	// RSS is its resident set in MiB, in which what is shared counts whole.
+	RSS float64
+	// Anon is the part of PSS that is no file: of a program that runs several times, what each one adds.
 	Anon float64
 }
 
@@ -41,7 +43,7 @@ func ReadUsage(pid int) (u Usage, err error) {
 	if err != nil {
 		return u, fmt.Errorf("read the memory of process %d: %w", pid, err)
 	}
-	for field, into := range map[string]*float64{"Pss": &u.PSS, "Pss_Anon": &u.Anon} {
+	for field, into := range map[string]*float64{"Rss": &u.RSS, "Pss": &u.PSS, "Pss_Anon": &u.Anon} {
 		_, rest, found := strings.Cut(string(rollup), "\n"+field+":")
 		if !found {
 			return u, fmt.Errorf("read the memory of process %d: no %s", pid, field)
@@ -57,7 +59,7 @@ func ReadUsage(pid int) (u Usage, err error) {
 
 // add sums two processes up.
 func (u Usage) add(other Usage) Usage {
-	return Usage{u.CPU + other.CPU, u.PSS + other.PSS, u.Anon + other.Anon}
+	return Usage{u.CPU + other.CPU, u.PSS + other.PSS, u.RSS + other.RSS, u.Anon + other.Anon}
 }
 
 // ReadUsages is the sum over processes.
