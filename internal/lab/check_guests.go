@@ -16,7 +16,7 @@ const maxMemory = 64 * GiB
 // when the lab file does not say.
 func memoryNeeds(image string) (least, usual Size) {
 	if image == DefaultImage {
-		return 80 * MiB, 128 * MiB
+		return 96 * MiB, 128 * MiB
 	}
 	return 128 * MiB, 512 * MiB
 }
