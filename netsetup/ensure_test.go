@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -379,6 +380,35 @@ func TestManyAtOnce(t *testing.T) {
 	each(func(name string) error { _, err := h.RemoveLink(t.Context(), name, owner(name)); return err })
 	if _, err := h.RemoveLink(t.Context(), "br1", owner("br1")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTapIsMadeOnce lets a stranger make a tap of the same name at the same moment: one of both comes first, and the
+// other leaves that one alone.
+func TestTapIsMadeOnce(t *testing.T) {
+	nstest.RequireCommand(t, "ip")
+	ns, h := open(t)
+	for i := range 40 {
+		name := fmt.Sprintf("tap%d", i)
+		stranger := ns.Command(t.Context(), "ip", "tuntap", "add", "dev", name, "mode", "tap")
+		if err := stranger.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i) * 200 * time.Microsecond) // ip takes some milliseconds to start
+		_, err := h.EnsureTap(t.Context(), netsetup.Tap{Name: name, Owner: owner(name)})
+		lost := stranger.Wait() != nil
+		_, isForeign := errors.AsType[*netsetup.ForeignError](err)
+		if lost != (err == nil) || isForeign == lost {
+			t.Errorf("%s: the stranger was refused: %t; EnsureTap: %v", name, lost, err)
+		}
+		links, err := h.Links(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := links[slices.IndexFunc(links, func(l netsetup.Link) bool { return l.Name == name })]
+		if made.Owned() != lost {
+			t.Errorf("%s has the mark: %t, and the stranger was refused: %t", name, made.Owned(), lost)
+		}
 	}
 }
 

@@ -83,26 +83,26 @@ func (tap Tap) repairs(have, bridge Link) []repair {
 	return list
 }
 
-// createTap makes the tap under a name that the kernel chooses, so that it is new for certain: opening
-// a tap by a name that exists would take over that one. It stays non-persistent until it is marked: if
-// this process ends before, the tap ends with it.
+// createTap makes the tap and marks it. It stays non-persistent until it is marked: if this process ends before, the tap
+// ends with it. It has its name from the start, because the kernel waits for all who may be reading a name that changes
+// (synchronize_net), as long as all the rest of making a tap takes.
 //
 // Nothing is forked until it is closed again: between fork and exec a child has the open files of its
 // parent, and a tap that anybody has open cannot be opened by QEMU.
 func (h *Handle) createTap(want Tap) (link Link, err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	tun, err := h.openTap("kvmlab%d", uint(want.UID), uint(want.GID))
+	fd, err := h.openTun(want.Name, want.UID, want.GID)
+	if err != nil {
+		return Link{}, h.taken(err, want.Name, want.Owner)
+	}
+	defer func() { err = errors.Join(err, unix.Close(fd)) }()
+	answers, err := h.links.do(altnameOn(0, want.Name, want.Owner.Altname()), getLink(unix.IFLA_IFNAME, want.Name))
 	if err != nil {
 		return Link{}, err
 	}
-	defer func() { err = errors.Join(err, tun.Close()) }()
-	answers, err := h.links.do(altnameOn(0, tun.Name(), want.Owner.Altname()), getLink(unix.IFLA_IFNAME, tun.Name()))
-	if err != nil {
-		return Link{}, err
-	}
-	if err := tun.persist(); err != nil {
-		return Link{}, err
+	if err := unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1); err != nil {
+		return Link{}, fmt.Errorf("make the tap persistent: %w", classify(err))
 	}
 	return decodeLink(answers[1].messages[0])
 }

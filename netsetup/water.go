@@ -16,21 +16,16 @@ type tapFile struct {
 	file *os.File
 }
 
-// openTap makes a tap and opens it; "%d" in the name becomes the first number that is free. The owner
-// and group are on it from the start. It goes away when it is closed, unless it was made persistent.
+// openTap makes a tap and opens it; "%d" in the name becomes the first number that is free. It goes away when it is closed.
 //
-// Water opens /dev/net/tun in the network namespace of the calling thread, and that is where the tap
-// comes to be. When a request on the opened file is refused, water forgets to close the file; the
-// checks before (owner and group valid, a name that is new) leave only a missing permission to refuse.
+// Water opens /dev/net/tun in the network namespace of the calling thread, and that is where the tap comes to be. It knows
+// nothing of IFF_TUN_EXCL, and so would take over a tap whose name is there already (see openTun); only the kernel's choice
+// of a number makes the name new for certain.
 //
-// Water also opens without O_CLOEXEC: a process that another goroutine started at this moment, the
-// supervisor say, would keep the tap open for good, and QEMU could never have it (EBUSY). So the caller
-// holds [syscall.ForkLock] for reading, as the syscall package asks of whoever opens in two steps.
-func (h *Handle) openTap(name string, uid, gid uint) (*tapFile, error) {
-	config := water.Config{DeviceType: water.TAP, PlatformSpecificParams: water.PlatformSpecificParams{
-		Name:        name,
-		Permissions: &water.DevicePermissions{Owner: uid, Group: gid},
-	}}
+// Water also opens without O_CLOEXEC: a process that another goroutine started at this moment would keep the tap open for
+// good. So the caller holds [syscall.ForkLock] for reading, as the syscall package asks of whoever opens in two steps.
+func (h *Handle) openTap(name string) (*tapFile, error) {
+	config := water.Config{DeviceType: water.TAP, PlatformSpecificParams: water.PlatformSpecificParams{Name: name}}
 	var tap tapFile
 	err := h.inside(func() (err error) {
 		tap.Interface, err = water.New(config)
@@ -51,15 +46,6 @@ func (h *Handle) openTap(name string, uid, gid uint) (*tapFile, error) {
 		return nil, errors.Join(fmt.Errorf("make a tap: %w", err), tap.Close())
 	}
 	return &tap, nil
-}
-
-// persist lets the tap outlive this process, like `ip tuntap add` does.
-func (tap *tapFile) persist() error {
-	err := tap.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1) })
-	if err != nil {
-		return fmt.Errorf("make the tap persistent: %w", classify(err))
-	}
-	return nil
 }
 
 // control calls fn with the descriptor.
