@@ -136,6 +136,13 @@ func measureLab(ctx context.Context, h *host, name string, needs *doctor.ClassNe
 	return nil
 }
 
+// mergingIsOff reports whether the kernel could merge equal pages of the memory that QEMU offers it, and does not
+// (Documentation/admin-guide/mm/ksm.rst).
+func mergingIsOff() bool {
+	text, err := os.ReadFile("/sys/kernel/mm/ksm/run")
+	return err == nil && strings.TrimSpace(string(text)) != "1"
+}
+
 // qemuPID is the process of a domain, from the file in which libvirt's QEMU driver keeps it.
 func qemuPID(domain string) (int, error) {
 	text, err := os.ReadFile("/run/libvirt/qemu/" + domain + ".pid")
@@ -168,6 +175,9 @@ func showClassNeeds(a *app, scenario string, asked int, needs doctor.ClassNeeds)
 				a.Outf("  %s\n", a.T("doctor.class."+resource.String(), "labs", labs, "memory", fmt.Sprintf("%.1f", needs.FreeMemory/1024),
 					"disk", fmt.Sprintf("%.1f", needs.FreeDisk/1024), "cores", needs.Cores))
 			}
+		}
+		if first == doctor.Memory && mergingIsOff() {
+			a.Outf("%s\n", a.T("doctor.class.ksm"))
 		}
 	}
 	if fit < asked {
