@@ -35,6 +35,8 @@ type Result struct {
 	Verdict Verdict
 	// Needs is the check that a skipped one waits for, the first of them that has failed.
 	Needs string
+	// Took is how long it was tried.
+	Took time.Duration
 
 	ready time.Time // when all that it needs had passed
 }
@@ -52,6 +54,8 @@ type Runner struct {
 	// Begun is when the exercise began, with its start steps done; what a guest is to have done counts from then on.
 	Begun time.Time
 	Now   func() time.Time
+	// Limits shorten the time that checks are tried for, by their id.
+	Limits map[string]time.Duration
 	// Told, when set, is called for every result that is decided.
 	Told func(Result)
 }
@@ -92,6 +96,14 @@ const (
 	usualPatience = 10 * time.Second
 	freshPatience = 25 * time.Second
 )
+
+// patience is how long a check is tried.
+func (r *Runner) patience(c *Check) time.Duration {
+	if limit, ok := r.Limits[c.ID.Value]; ok {
+		return min(limit, c.patience())
+	}
+	return c.patience()
+}
 
 func (c *Check) patience() time.Duration {
 	if kinds()[c.Assert.Kind].fresh || c.Station != nil {

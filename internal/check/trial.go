@@ -200,11 +200,11 @@ func (t *trial) attempt(ctx context.Context, one *Result, scene scene) error {
 	if err != nil {
 		return err
 	}
-	one.Verdict = verdict
+	one.Verdict, one.Took = verdict, scene.now.Sub(one.ready)
 	switch {
 	case verdict.Passed:
 		one.State = Passed
-	case verdict.Final || scene.now.Sub(one.ready) >= one.Check.patience():
+	case verdict.Final || one.Took >= t.patience(one.Check):
 		one.State = Failed
 	}
 	return nil
