@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/kvmlab/kvmlab/dhcp"
@@ -21,11 +23,13 @@ import (
 )
 
 // How long evidence may take: a guest's agent to answer, when it may still boot and when it should be up (a micro guest
-// unpacks it at the first word, which takes seconds on a busy host without KVM), and a script to end.
+// unpacks it at the first word, which takes seconds on a busy host without KVM), or once more when it has not; and a script
+// to end.
 const (
 	bootPatience   = 5 * time.Minute
 	agentPatience  = 20 * time.Second
 	scriptPatience = 3 * time.Minute
+	silentPatience = time.Second
 )
 
 // labEvidence is the evidence of a lab that is up: check.Evidence on its supervisor's capture, its stores, the kernel and
@@ -36,11 +40,12 @@ type labEvidence struct {
 	lab    *lab.Lab
 	files  state.Lab
 	agents map[string]*vm.Agent
-	wait   time.Duration // for an agent to answer
+	wait   time.Duration   // for an agent to answer
+	silent map[string]bool // guests for which that time was over once: they are not waited for again
 }
 
 func newLabEvidence(a *app, h *host, l *lab.Lab, files state.Lab) *labEvidence {
-	return &labEvidence{app: a, host: h, lab: l, files: files, agents: map[string]*vm.Agent{}, wait: agentPatience}
+	return &labEvidence{app: a, host: h, lab: l, files: files, agents: map[string]*vm.Agent{}, wait: agentPatience, silent: map[string]bool{}}
 }
 
 // Wire reads the lab's rolling capture, up to what is on the wire now.
@@ -114,17 +119,50 @@ func (e *labEvidence) agent(ctx context.Context, guest string) (*vm.Agent, error
 	if agent := e.agents[guest]; agent != nil {
 		return agent, nil
 	}
-	limited, cancel := context.WithTimeout(ctx, e.wait)
+	wait := e.wait
+	if e.silent[guest] {
+		wait = silentPatience
+	}
+	limited, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	agent, err := e.host.virt.Agent(limited, e.lab.DomainName(guest))
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("ask %s: %w: %w", guest, check.ErrNoAnswer, err)
+		e.silent[guest] = true
+		return nil, e.silence(guest, err)
 	}
-	e.agents[guest] = agent
+	e.agents[guest], e.silent[guest] = agent, false
 	return agent, nil
+}
+
+// silence says why a guest's agent does not answer, as far as the host knows.
+func (e *labEvidence) silence(guest string, err error) error {
+	silent := &check.SilentError{Guest: guest, Err: err}
+	if !errors.Is(err, vm.ErrNoAgent) {
+		silent.Off = errors.Is(err, vm.ErrNotRunning) || errors.Is(err, vm.ErrNotFound)
+	} else if text, tailErr := tail(e.files.ConsoleLog(guest), bootWords); tailErr == nil {
+		silent.Words = bootFailure(text)
+	}
+	return silent
+}
+
+// bootWords is how many lines of a console may come after the one that says that the machine does not boot: the kernel
+// prints where it was, systemd asks for a password.
+const bootWords = 60
+
+// notBooting is what the kernel, Debian's initramfs and that of kvmlab, systemd and firmware say when nothing more will come.
+var notBooting = regexp.MustCompile(`Kernel panic - not syncing.*|You are in (emergency|rescue) mode|` +
+	`kvmlab-debian: the disk cannot be mounted|No bootable device|Dropping to a shell!|ALERT! .* does not exist`)
+
+// bootFailure finds what the end of a console says about a machine that does not boot; empty when it says nothing of the kind.
+// What was before the last start does not count.
+func bootFailure(console string) string {
+	if i := strings.LastIndex(console, ": user space"); i >= 0 {
+		console = console[i:]
+	}
+	return notBooting.FindString(console)
 }
 
 // Host runs a script where `kvmlab shell` would. The script can say kvmlab, and means this one: it need not be installed.

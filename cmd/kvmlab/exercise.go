@@ -182,6 +182,9 @@ func (e *exercise) did(r *check.Runner, err error) error {
 			"output": strings.TrimSpace(step.Output.Text),
 		})
 	}
+	if silent, ok := errors.AsType[*check.SilentError](err); ok {
+		return (&wayIn{app: e.app, guest: silent.Guest, wait: bootPatience}).explain(silent)
+	}
 	return errors.Join(err, writeProgress(e.files, e.progress))
 }
 

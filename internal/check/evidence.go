@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -15,6 +16,41 @@ import (
 
 // ErrNoAnswer is wrapped by an [Evidence] that cannot look into a guest: it is off, or its agent does not answer.
 var ErrNoAnswer = errors.New("the guest cannot be asked")
+
+// SilentError is an [ErrNoAnswer] that knows why the guest does not answer.
+type SilentError struct {
+	Guest string
+	// Off: it is switched off, or there is no such machine.
+	Off bool
+	// Words are what it has printed on its console to say that it does not boot; empty when it may still boot.
+	Words string
+	Err   error
+}
+
+// Error names the guest and what stands in the way.
+func (e *SilentError) Error() string {
+	return fmt.Sprintf("ask %s: %v: %v", e.Guest, ErrNoAnswer, e.Err)
+}
+
+// Is makes it ErrNoAnswer.
+func (*SilentError) Is(target error) bool { return target == ErrNoAnswer }
+
+// Unwrap gives what stands in the way.
+func (e *SilentError) Unwrap() error { return e.Err }
+
+// silence says why a check could not ask a guest.
+func silence(err error, asked, labName string) (Verdict, error) {
+	silent, ok := errors.AsType[*SilentError](err)
+	switch {
+	case !ok:
+		return failed("no-agent", "guest", asked, "lab", labName)
+	case silent.Off:
+		return failed("guest-off", "guest", silent.Guest, "lab", labName)
+	case silent.Words != "":
+		return failed("no-boot", "guest", silent.Guest, "words", silent.Words, "lab", labName)
+	}
+	return failed("no-agent", "guest", silent.Guest, "lab", labName)
+}
 
 // ErrNoBridge is wrapped by an [Evidence] that cannot plug a station in: the lab's bridge is not there, or not the lab's.
 var ErrNoBridge = errors.New("the bridge is not there")

@@ -120,6 +120,7 @@ type evidence struct {
 	begin  time.Time
 	said   []said
 	prints map[string]check.Output // by guest; a guest that is not there does not answer
+	silent map[string]error        // why not
 	asked  []string                // scripts
 }
 
@@ -150,6 +151,9 @@ func (*evidence) Links(context.Context) ([]netsetup.Link, error) {
 func (e *evidence) Guest(_ context.Context, guest, script string) (check.Output, error) {
 	e.asked = append(e.asked, guest+": "+script)
 	out, ok := e.prints[guest]
+	if err := e.silent[guest]; err != nil {
+		return out, fmt.Errorf("run script: %w", err)
+	}
 	if !ok {
 		return out, fmt.Errorf("ask %s: %w", guest, check.ErrNoAnswer)
 	}

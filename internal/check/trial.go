@@ -222,7 +222,7 @@ func (t *trial) look(ctx context.Context, one *Result, scene scene) (Verdict, er
 	case ctx.Err() != nil:
 		return Verdict{}, ctx.Err()
 	case errors.Is(err, ErrNoAnswer):
-		return failed("no-agent", "guest", c.Assert.asks())
+		return silence(err, c.Assert.asks(), t.Lab.Name)
 	case err != nil:
 		return Verdict{}, fmt.Errorf("try check %q: %w", c.ID.Value, err)
 	}
