@@ -190,13 +190,18 @@ func (o *upOptions) bringUpOne(ctx context.Context, h *host, job *classJob, show
 	row := show.row(job.draft)
 	trace := newTimings(o.app, o.timings)
 	waiter.watch = func(ev lab.Event) { trace.Event(ev); row.Event(ev) }
-	opts := engine.UpOptions{Planned: func(*lab.Lab) { trace.Planned() }, Ready: waiter.Wait}
+	var unnoted error
+	planned := func(*lab.Lab) {
+		trace.Planned()
+		unnoted = o.app.announce(job.Lab, job.begins)
+	}
+	opts := engine.UpOptions{Planned: planned, Ready: waiter.Wait}
 	if o.noWait {
 		opts.Ready = nil
 	}
 	one := h.with(func(ev engine.Event) { trace.Change(ev); waiter.Change(ev); row.Change(ev) })
 	result, err := one.Up(ctx, job.Lab, job.resolve, opts)
-	if err == nil {
+	if err = errors.Join(err, unnoted); err == nil {
 		err = o.app.begin(ctx, h, job.Lab, job.begins)
 	}
 	done.Err, done.Done = err, err == nil

@@ -128,25 +128,29 @@ func writeProgress(files state.Lab, p progress) error {
 	return state.WriteFile(files.ExerciseFile(), append(data, '\n'), 0o644)
 }
 
-// beginExercise notes which exercise a lab is of. One that is there already keeps what its student has done.
-func beginExercise(files state.Lab, begins progress) error {
+// announce notes which exercise a lab is of. One that is there already keeps what its student has done.
+func (a *app) announce(name string, begins progress) error {
+	files, err := a.dirs.Lab(name)
+	if err != nil {
+		return err
+	}
 	p, err := readProgress(files)
 	if err != nil || begins.Scenario == "" || p.Scenario == begins.Scenario && p.Dir == begins.Dir {
 		return err
+	}
+	if begins.Seed == "" {
+		begins.Seed = rand.Text()
 	}
 	return writeProgress(files, begins)
 }
 
 // begin notes which exercise a lab is of, and does what it begins with, once.
 func (a *app) begin(ctx context.Context, h *host, name string, begins progress) error {
-	files, err := a.dirs.Lab(name)
-	if err != nil {
+	if err := a.announce(name, begins); err != nil {
 		return err
 	}
-	if begins.Seed == "" {
-		begins.Seed = rand.Text()
-	}
-	if err := beginExercise(files, begins); err != nil {
+	files, err := a.dirs.Lab(name)
+	if err != nil {
 		return err
 	}
 	p, err := readProgress(files)
@@ -211,8 +215,19 @@ func (e *exercise) runner(h *host) *check.Runner {
 	}
 }
 
+// comingUp is the error while `up` has not done yet what the exercise begins with, or could not do it.
+func (e *exercise) comingUp() error {
+	if e.progress.Begun {
+		return nil
+	}
+	return diag.New(diag.LabNotReady, diag.Args{"lab": e.lab.Name, "state": e.app.T("state.coming")})
+}
+
 // withHost opens the host, sees that the lab is up, and does something with both.
 func (e *exercise) withHost(ctx context.Context, do func(h *host) error) (err error) {
+	if err := e.comingUp(); err != nil {
+		return err
+	}
 	h, err := openHost(ctx, e.app, hostOptions{})
 	if err != nil {
 		return err

@@ -35,6 +35,9 @@ func runHint(_ context.Context, a *app, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := e.comingUp(); err != nil {
+		return err
+	}
 	c := e.stuck()
 	if c == nil {
 		a.say("hint.none")

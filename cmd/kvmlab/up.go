@@ -279,8 +279,14 @@ func (o *upOptions) bringUp(ctx context.Context, h *host, name string, resolve e
 		ready = nil
 	}
 	show.Begin(waiter)
-	result, err := h.Up(ctx, name, resolve, engine.UpOptions{Planned: show.Open, Ready: ready})
-	if err != nil {
+	// From the first change on `check` knows what it is that is still coming up.
+	var unnoted error
+	planned := func(l *lab.Lab) {
+		show.Open(l)
+		unnoted = o.app.announce(name, o.begins)
+	}
+	result, err := h.Up(ctx, name, resolve, engine.UpOptions{Planned: planned, Ready: ready})
+	if err := errors.Join(err, unnoted); err != nil {
 		return result, err
 	}
 	return result, o.app.begin(ctx, h, name, o.begins)
