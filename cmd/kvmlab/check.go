@@ -53,6 +53,9 @@ func (o *checkOptions) run(ctx context.Context) error {
 		if err := o.ask(ctx, e); err != nil {
 			return err
 		}
+		if err := writeProgress(e.files, e.progress); err != nil {
+			return err
+		}
 		view := newCheckView(o.app, e, o.watch)
 		for {
 			done, err := o.once(ctx, e, h, view)
@@ -73,6 +76,9 @@ const watchPause = 5 * time.Second
 
 // once tries the checks and shows what came of it. It reports whether that was the last time.
 func (o *checkOptions) once(ctx context.Context, e *exercise, h *host, view *checkView) (bool, error) {
+	if err := e.reload(); err != nil {
+		return true, err
+	}
 	runner := e.runner(h)
 	runner.Told = view.tick
 	results, err := runner.Run(ctx)

@@ -243,8 +243,23 @@ func (e *exercise) withHost(ctx context.Context, do func(h *host) error) (err er
 	return do(h)
 }
 
+// reload reads what another command has kept meanwhile: while `check --watch` goes on, answers are given beside it.
+func (e *exercise) reload() error {
+	p, err := readProgress(e.files)
+	if err == nil && p.Scenario == "" { // the lab has gone
+		err = diag.New(diag.NoSuchLab, diag.Args{"lab": e.lab.Name, "suggestion": "", "known": []string{}})
+	}
+	if err == nil {
+		e.progress = p
+	}
+	return err
+}
+
 // note keeps what came of the checks.
 func (e *exercise) note(results []check.Result) error {
+	if err := e.reload(); err != nil {
+		return err
+	}
 	p := &e.progress
 	if p.Passed == nil {
 		p.Passed = map[string]time.Time{}
