@@ -166,10 +166,9 @@ func (a *app) begin(ctx context.Context, h *host, name string, begins progress) 
 
 // begin does what the exercise begins with. When that fails, the next `up` does it again.
 func (e *exercise) begin(ctx context.Context, h *host) error {
-	if checks := e.scenario.Checks; len(checks.Start) > 0 || checks.Draw.Value {
+	if steps := e.scenario.Checks.Beginning(e.progress.Seed); len(steps) > 0 {
 		e.app.say("scenario.begin", "lab", e.lab.Name)
-		r := e.patientRunner(h)
-		if err := e.did(r, r.Begin(ctx, e.progress.Seed)); err != nil {
+		if err := e.apply(ctx, h, steps); err != nil {
 			return err
 		}
 	}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/kvmlab/kvmlab/internal/check"
 	"github.com/kvmlab/kvmlab/internal/cliui"
 	"github.com/kvmlab/kvmlab/internal/diag"
-	"github.com/kvmlab/kvmlab/internal/engine"
 	"github.com/kvmlab/kvmlab/scenarios"
 )
 
@@ -179,10 +180,15 @@ func (e *exercise) reset(ctx context.Context, guest string, yes bool) (err error
 	if err != nil {
 		return err
 	}
+	disks = slices.DeleteFunc(disks, func(disk string) bool {
+		return !slices.Contains(guests, strings.TrimPrefix(disk, e.lab.Name+"/"))
+	})
 	if err := e.app.confirmLoss("kvmlab scenario reset "+e.lab.Name, disks, yes); err != nil {
 		return err
 	}
-	h, err := openHost(ctx, e.app, hostOptions{})
+	show := newUpScreen(e.app, false)
+	defer show.Close()
+	h, err := openHost(ctx, e.app, hostOptions{sink: show.Change})
 	if err != nil {
 		return err
 	}
@@ -192,14 +198,21 @@ func (e *exercise) reset(ctx context.Context, guest string, yes bool) (err error
 			return err
 		}
 	}
-	if _, err := h.Up(ctx, e.lab.Name, (&upOptions{app: e.app}).resolveStored(e.lab.Name), engine.UpOptions{}); err != nil {
+	// Who serves in the middle of an exercise, and whom, is the student's business: nobody waits for a lease then.
+	up := &upOptions{app: e.app, noWait: guest != ""}
+	_, err = up.bringUp(ctx, h, e.lab.Name, up.resolveStored(e.lab.Name), show)
+	show.Close()
+	if err != nil {
 		return err
 	}
 	if guest == "" {
 		e.progress = progress{Scenario: e.scenario.Name, Dir: e.scenario.Dir, Seed: e.progress.Seed}
-		if err := e.begin(ctx, h); err != nil {
-			return err
-		}
+		err = e.begin(ctx, h)
+	} else {
+		err = e.apply(ctx, h, check.InGuest(guest, e.scenario.Checks.Beginning(e.progress.Seed)))
+	}
+	if err != nil {
+		return err
 	}
 	e.app.say("scenario.reset.done", "guests", strings.Join(guests, ", "))
 	return nil

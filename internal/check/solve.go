@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -43,21 +44,20 @@ func (r *Runner) Apply(ctx context.Context, steps []Step) error {
 	return nil
 }
 
-// Begin does what an exercise begins with: its start steps, or the solution and one of its mistakes, drawn from a seed.
-// Errors: *[StepError].
-func (r *Runner) Begin(ctx context.Context, seed string) error {
-	if err := r.Apply(ctx, r.File.Start); err != nil {
-		return err
-	}
-	if !r.File.Draw.Value {
-		return nil
-	}
-	if err := r.Apply(ctx, r.File.Solution); err != nil {
-		return err
+// Beginning is what an exercise begins with: its start steps, and perhaps the solution and one of its mistakes, drawn from a
+// seed.
+func (f *File) Beginning(seed string) []Step {
+	if !f.Draw.Value {
+		return f.Start
 	}
 	sum := sha256.Sum256([]byte(seed))
-	drawn := binary.BigEndian.Uint64(sum[:8]) % uint64(len(r.File.Mistakes))
-	return r.Apply(ctx, r.File.Mistakes[drawn].Steps)
+	drawn := binary.BigEndian.Uint64(sum[:8]) % uint64(len(f.Mistakes))
+	return slices.Concat(f.Start, f.Solution, f.Mistakes[drawn].Steps)
+}
+
+// InGuest are those of the steps that are done in a guest.
+func InGuest(guest string, steps []Step) []Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return s.Guest.Value != guest })
 }
 
 // answerPatience is how long a packet that a question is about may take: what a solution has set up may be about to
