@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,9 +17,9 @@ import (
 )
 
 func newScenarioTestCmd(a *app) *cobra.Command {
-	var solutionOnly bool
+	var most int
 	cmd := a.command("test NAME|DIR...", "scenario.test")
-	cmd.Flags().BoolVar(&solutionOnly, "no-mistakes", false, a.T("scenario.flag.no-mistakes"))
+	cmd.Flags().IntVar(&most, "mistakes", -1, a.T("scenario.flag.mistakes"))
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return a.usageError(cmd, "usage.missing-argument", "argument", "NAME|DIR")
@@ -34,7 +37,7 @@ func newScenarioTestCmd(a *app) *cobra.Command {
 			all = append(all, s)
 		}
 		for _, s := range all {
-			if err := proveScenario(cmd.Context(), a, s, solutionOnly); err != nil {
+			if err := proveScenario(cmd.Context(), a, s, most); err != nil {
 				return err
 			}
 		}
@@ -47,13 +50,15 @@ func newScenarioTestCmd(a *app) *cobra.Command {
 type proof struct {
 	*exercise
 
-	host         *host
-	solutionOnly bool
-	untrue       int
+	host    *host
+	most    int // of the mistakes; negative: all
+	untrue  int
+	took    map[string]time.Duration // how long each check was tried until it passed, with the solution
+	touched bool                     // the lab is no longer as the solution has left it; its answers may be otherwise
 }
 
 // proveScenario brings the scenario up, isolated and under a name of its own, and takes it down again in any case.
-func proveScenario(ctx context.Context, a *app, s *scenarios.Scenario, solutionOnly bool) (err error) {
+func proveScenario(ctx context.Context, a *app, s *scenarios.Scenario, most int) (err error) {
 	up := &upOptions{app: a, accel: accelAuto, isolate: true, name: "test-" + s.Lab.Name.Value}
 	up.of(s)
 	if err := up.run(ctx); err != nil {
@@ -72,7 +77,7 @@ func proveScenario(ctx context.Context, a *app, s *scenarios.Scenario, solutionO
 	if err != nil {
 		return err
 	}
-	p := &proof{exercise: e, host: h, solutionOnly: solutionOnly}
+	p := &proof{exercise: e, host: h, most: most, touched: true, took: map[string]time.Duration{}}
 	if err := p.run(ctx); err != nil {
 		return err
 	}
@@ -94,23 +99,52 @@ func (p *proof) run(ctx context.Context) error {
 	if err := p.solved(ctx); err != nil {
 		return err
 	}
-	if p.solutionOnly {
-		return nil
-	}
-	for _, m := range checks.Mistakes {
+	for _, m := range p.mistakes() {
 		if err := p.mistake(ctx, m); err != nil {
 			return fmt.Errorf("mistake %q: %w", m.Name.Value, err)
 		}
 	}
-	if len(checks.Mistakes) > 0 {
+	if p.touched {
 		return p.solved(ctx)
 	}
 	return nil
 }
 
+// mistakes are those that are to be proven, spread over the list when they are not all. Mistakes in answers come first: the
+// lab stays as it is for all of them.
+func (p *proof) mistakes() []check.Mistake {
+	all := p.scenario.Checks.Mistakes
+	some := slices.Clone(all)
+	if p.most >= 0 && p.most < len(all) {
+		some = some[:p.most]
+		for i := range some {
+			some[i] = all[i*len(all)/p.most]
+		}
+	}
+	slices.SortStableFunc(some, func(a, b check.Mistake) int {
+		return cmp.Compare(min(1, len(labSteps(a.Steps))), min(1, len(labSteps(b.Steps))))
+	})
+	return some
+}
+
+// labSteps are those steps that do something in the lab.
+func labSteps(steps []check.Step) []check.Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s check.Step) bool { return s.Answer.Set })
+}
+
+// solve applies the solution, or when nothing was done in the lab since then its answers alone.
+func (p *proof) solve(ctx context.Context) error {
+	steps := p.scenario.Checks.Solution
+	if !p.touched {
+		steps = slices.DeleteFunc(slices.Clone(steps), func(s check.Step) bool { return !s.Answer.Set })
+	}
+	p.touched = false
+	return p.apply(ctx, p.host, steps)
+}
+
 // solved applies the solution, after which every check must pass.
 func (p *proof) solved(ctx context.Context) error {
-	if err := p.apply(ctx, p.host, p.scenario.Checks.Solution); err != nil {
+	if err := p.solve(ctx); err != nil {
 		return err
 	}
 	results, err := p.runner(p.host).Run(ctx)
@@ -121,6 +155,7 @@ func (p *proof) solved(ctx context.Context) error {
 	p.say(score == points, "scenario.proof.solved", "score", score, "points", points)
 	view := &checkView{app: p.app, exer: p.exercise, told: map[string]check.State{}}
 	for _, r := range results {
+		p.took[r.Check.ID.Value] = max(r.Took, p.took[r.Check.ID.Value])
 		if r.State != check.Passed {
 			view.tick(r)
 		}
@@ -128,15 +163,21 @@ func (p *proof) solved(ctx context.Context) error {
 	return nil
 }
 
-// mistake makes a listed mistake after the solution was applied anew, and looks what is said of it.
+// caughtAfter is the least time that the check of a mistake is tried for.
+const caughtAfter = 2 * time.Second
+
+// mistake makes a listed mistake after the solution was applied anew, and looks what is said of it. The check that must
+// fail is tried for three times as long as it took with the solution: it need not be waited for until its time is over.
 func (p *proof) mistake(ctx context.Context, m check.Mistake) error {
-	if err := p.apply(ctx, p.host, p.scenario.Checks.Solution); err != nil {
+	if err := p.solve(ctx); err != nil {
 		return err
 	}
+	p.touched = len(labSteps(m.Steps)) > 0
 	if err := p.apply(ctx, p.host, m.Steps); err != nil {
 		return err
 	}
 	runner := p.runner(p.host)
+	runner.Limits = map[string]time.Duration{m.Fails.Value: max(caughtAfter, 3*p.took[m.Fails.Value])}
 	results, err := runner.Until(ctx, m.Fails.Value)
 	if err != nil {
 		return err
@@ -158,8 +199,12 @@ func (p *proof) mistake(ctx context.Context, m check.Mistake) error {
 			found = string(all[0].Code)
 		}
 	}
-	p.say(first == m.Fails.Value && (!m.Finds.Set || found == m.Finds.Value), "scenario.proof.mistake", "name", m.Name.Value,
+	caught := first == m.Fails.Value && (!m.Finds.Set || found == m.Finds.Value)
+	p.say(caught, "scenario.proof.mistake", "name", m.Name.Value,
 		"fails", m.Fails.Value, "first", first, "finds", m.Finds.Value, "found", found)
+	if !caught {
+		p.app.Outf("     --> %s\n", m.Pos)
+	}
 	return nil
 }
 
