@@ -127,6 +127,9 @@ func tryCommand(ctx context.Context, a *Assertion, e *scene) (Verdict, error) {
 	case err != nil:
 		return Verdict{}, err
 	case out.Status != a.Status.Or(0):
+		if output := excerpt(out.Text); output != "" {
+			return failed("status-output", "status", out.Status, "want", a.Status.Or(0), "output", output)
+		}
 		return failed("status", "status", out.Status, "want", a.Status.Or(0))
 	case a.Match.Set && !regexp.MustCompile(a.Match.Value).MatchString(out.Text):
 		if output := excerpt(out.Text); output != "" {

@@ -287,6 +287,7 @@ func TestAssertions(t *testing.T) {
 		{name: "no answer yet", assert: `answer: {value: x, ask: {en: a, es: b, ca: c}}`, why: "not-answered"},
 		{name: "command", assert: `command: {host: true, run: x, match: 'o.k'}`, prints: prints("host", "ok o+k\n", 0)},
 		{name: "command that fails", assert: `command: {guest: srv, run: x}`, prints: prints("srv", "", 4), why: "status"},
+		{name: "command that says why", assert: `command: {guest: srv, run: x}`, prints: prints("srv", "tap1\n", 4), why: "status-output"},
 		{name: "command that prints nothing", assert: `command: {guest: srv, run: x, match: y}`, prints: prints("srv", "\n", 0), why: "no-output"},
 		{name: "a guest that does not answer", assert: `command: {guest: srv, run: x}`, prints: map[string]check.Output{}, why: "no-agent"},
 	} {
