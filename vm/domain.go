@@ -83,6 +83,8 @@ type Domain struct {
 	// kernel argument tsc_early_khz, without which a guest on a busy host may hang while it
 	// measures. 0 leaves it out. It does not count in the Digest: it is the host's, not the guest's.
 	TSCkHz uint64 `json:"-"`
+	// Merging says that the host merges equal pages of memory, see HostInfo.
+	Merging bool `json:"-"`
 	// NICs in the guest's order.
 	NICs []NIC `json:"nics"`
 	// Disk is the guest's disk, vda; nil for a guest that lives in memory.

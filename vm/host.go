@@ -29,6 +29,8 @@ type HostInfo struct {
 	// TSCkHz is the frequency of the time stamp counter in kHz. libvirt knows it when it can open
 	// /dev/kvm; otherwise it is measured.
 	TSCkHz uint64
+	// Merging says that the kernel looks for equal pages of memory and keeps them once (KSM).
+	Merging bool
 	// CPUs is the number of logical CPUs; memory sizes are in KiB. Available is what programs can
 	// still get without swapping (MemAvailable in proc(5)).
 	CPUs                    int
@@ -93,7 +95,15 @@ func (c *Conn) Host(ctx context.Context) (HostInfo, error) {
 	if h.TSCkHz == 0 {
 		h.TSCkHz = measureTSC()
 	}
+	h.Merging, _ = Merging()
 	return h, nil
+}
+
+// Merging tells whether the kernel keeps equal pages of memory once, and whether it could: a host's administrator
+// switches it on (KSM, Documentation/admin-guide/mm/ksm.rst).
+func Merging() (on, possible bool) {
+	text, err := os.ReadFile("/sys/kernel/mm/ksm/run")
+	return strings.TrimSpace(string(text)) == "1", err == nil
 }
 
 // parseHost reads libvirt's capabilities.

@@ -251,7 +251,7 @@ func (t *Templates) build(ctx context.Context, d Domain, key templateKey, path s
 		if err != nil {
 			return err
 		}
-		if err := deliver(ctx, s.Channel, []byte(templateOrder), parked); err != nil {
+		if err := deliver(ctx, s.Channel, templateOrder(len(d.NICs)), parked); err != nil {
 			return err
 		}
 		return rpc.DomainSave(dom, unfinished)
@@ -265,8 +265,15 @@ func (t *Templates) build(ctx context.Context, d Domain, key templateKey, path s
 	return nil
 }
 
-// templateOrder is what a template is told in place of an identity: to get ready to be saved.
-const templateOrder = "template=yes\nend\n"
+// templateOrder is what a template is told in place of an identity: to get ready to be saved, and which of its cards
+// is which.
+func templateOrder(cards int) []byte {
+	order := []byte("template=yes\n")
+	for i := range cards {
+		order = fmt.Appendf(order, "mac%d=%s\n", i, templateMAC(i))
+	}
+	return append(order, "end\n"...)
+}
 
 // settle makes of a file that libvirt has written a template: without what is zero in it, durable, for a half-written
 // memory would not be noticed, and root's alone. A stream of another QEMU than this code knows stays as it is.

@@ -51,8 +51,10 @@ func TestXML(t *testing.T) {
 	bios := server()
 	bios.Machine, bios.Kernel, bios.Initrd, bios.Cmdline = vm.MachineQ35, "", "", ""
 	bios.Disk, bios.Seed = disk.Disk, "/state/disks/server.seed"
+	merging := server()
+	merging.Merging = true
 	for name, d := range map[string]vm.Domain{
-		"microvm-tcg": server(), "microvm-disk": disk, "q35-kvm": plain(), "q35-tcg": q35tcg, "q35-bios": bios,
+		"microvm-merging": merging, "microvm-tcg": server(), "microvm-disk": disk, "q35-kvm": plain(), "q35-tcg": q35tcg, "q35-bios": bios,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := d.XML()

@@ -16,6 +16,7 @@ import (
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/doctor"
 	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/vm"
 )
 
 const (
@@ -136,13 +137,6 @@ func measureLab(ctx context.Context, h *host, name string, needs *doctor.ClassNe
 	return nil
 }
 
-// mergingIsOff reports whether the kernel could merge equal pages of the memory that QEMU offers it, and does not
-// (Documentation/admin-guide/mm/ksm.rst).
-func mergingIsOff() bool {
-	text, err := os.ReadFile("/sys/kernel/mm/ksm/run")
-	return err == nil && strings.TrimSpace(string(text)) != "1"
-}
-
 // qemuPID is the process of a domain, from the file in which libvirt's QEMU driver keeps it.
 func qemuPID(domain string) (int, error) {
 	text, err := os.ReadFile("/run/libvirt/qemu/" + domain + ".pid")
@@ -176,7 +170,7 @@ func showClassNeeds(a *app, scenario string, asked int, needs doctor.ClassNeeds)
 					"disk", fmt.Sprintf("%.1f", needs.FreeDisk/1024), "cores", needs.Cores))
 			}
 		}
-		if first == doctor.Memory && mergingIsOff() {
+		if on, possible := vm.Merging(); first == doctor.Memory && possible && !on {
 			a.Outf("%s\n", a.T("doctor.class.ksm"))
 		}
 	}

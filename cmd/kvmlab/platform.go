@@ -83,7 +83,9 @@ func (p *platformProbe) look(ctx context.Context) (engine.Platform, error) {
 		machine = vm.MachineQ35
 		p.app.showDiagnostics(diag.List{diag.New(diag.MachineFallback, diag.Args{"reason": "this QEMU has no microvm"})})
 	}
-	return engine.Platform{Machine: machine, Accel: verdict.Accel, TSCkHz: info.TSCkHz, Emulator: info.Emulator}, nil
+	return engine.Platform{
+		Machine: machine, Accel: verdict.Accel, TSCkHz: info.TSCkHz, Merging: info.Merging, Emulator: info.Emulator,
+	}, nil
 }
 
 // probeAccel asks vm for the verdict, with the micro image as the guest to try.

@@ -97,6 +97,7 @@ type Platform struct {
 	Machine  vm.Machine
 	Accel    vm.Accel
 	TSCkHz   uint64
+	Merging  bool
 	Emulator string // empty: libvirt's default
 }
 

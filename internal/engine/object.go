@@ -30,7 +30,7 @@ func domainOf(l *lab.Lab, g lab.Guest, image Image, on Platform, files state.Lab
 	d := vm.Domain{
 		Name: l.DomainName(g.Name), UUID: g.UUID, Owner: vm.Owner{Lab: l.Name, Guest: g.Name},
 		Title:   fmt.Sprintf("%s of the kvmlab lab %s", g.Name, l.Name),
-		Machine: on.Machine, Accel: on.Accel, TSCkHz: on.TSCkHz, Emulator: on.Emulator,
+		Machine: on.Machine, Accel: on.Accel, TSCkHz: on.TSCkHz, Merging: on.Merging, Emulator: on.Emulator,
 		MemoryKiB: g.Memory.KiB(), CPUs: g.CPUs,
 		Kernel: image.Kernel, Initrd: image.Initrd, Cmdline: image.Cmdline, GuestAgent: image.GuestAgent,
 		ConsoleLog: files.ConsoleLog(g.Name),

@@ -23,12 +23,3 @@ find_port() {
 	done
 	return 1
 }
-
-# await_lease returns when the first card has a lease, or after two seconds: what can wait until then does.
-await_lease() {
-	tries=0
-	until [ -e $run/lease.eth0 ] || [ $tries -ge 20 ]; do
-		nap 0.1
-		tries=$((tries + 1))
-	done
-}
