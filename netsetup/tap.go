@@ -92,17 +92,20 @@ func (tap Tap) repairs(have, bridge Link) []repair {
 func (h *Handle) createTap(want Tap) (link Link, err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	fd, err := h.openTun(want.Name, want.UID, want.GID)
+	tun, err := h.openTap(want.Name)
+	if err == nil {
+		defer func() { err = errors.Join(err, tun.Close()) }()
+		err = tun.own(want.UID, want.GID)
+	}
 	if err != nil {
 		return Link{}, h.taken(err, want.Name, want.Owner)
 	}
-	defer func() { err = errors.Join(err, unix.Close(fd)) }()
 	answers, err := h.links.do(altnameOn(0, want.Name, want.Owner.Altname()), getLink(unix.IFLA_IFNAME, want.Name))
 	if err != nil {
 		return Link{}, err
 	}
-	if err := unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1); err != nil {
-		return Link{}, fmt.Errorf("make the tap persistent: %w", classify(err))
+	if err := tun.persist(); err != nil {
+		return Link{}, err
 	}
 	return decodeLink(answers[1].messages[0])
 }

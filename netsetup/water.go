@@ -19,8 +19,7 @@ type tapFile struct {
 // openTap makes a tap and opens it; "%d" in the name becomes the first number that is free. It goes away when it is closed.
 //
 // Water opens /dev/net/tun in the network namespace of the calling thread, and that is where the tap comes to be. It knows
-// nothing of IFF_TUN_EXCL, and so would take over a tap whose name is there already (see openTun); only the kernel's choice
-// of a number makes the name new for certain.
+// nothing of IFF_TUN_EXCL, so a persistent tap that somebody has made under the name meanwhile is opened instead: see own.
 //
 // Water also opens without O_CLOEXEC: a process that another goroutine started at this moment would keep the tap open for
 // good. So the caller holds [syscall.ForkLock] for reading, as the syscall package asks of whoever opens in two steps.
@@ -46,6 +45,37 @@ func (h *Handle) openTap(name string) (*tapFile, error) {
 		return nil, errors.Join(fmt.Errorf("make a tap: %w", err), tap.Close())
 	}
 	return &tap, nil
+}
+
+// own gives a new tap its owner and group. Errors: EBUSY for one that was there already, which stays as it is: only such
+// a one is persistent.
+func (tap *tapFile) own(uid, gid int) error {
+	request, err := unix.NewIfreq(tap.Name())
+	if err != nil {
+		return fmt.Errorf("make a tap: %w", err)
+	}
+	err = tap.control(func(fd int) error {
+		if err := unix.IoctlIfreq(fd, unix.TUNGETIFF, request); err != nil {
+			return err
+		}
+		if request.Uint16()&unix.IFF_PERSIST != 0 {
+			return unix.EBUSY
+		}
+		return errors.Join(unix.IoctlSetInt(fd, unix.TUNSETOWNER, uid), unix.IoctlSetInt(fd, unix.TUNSETGROUP, gid))
+	})
+	if err != nil {
+		return fmt.Errorf("make a tap: %w", classify(err))
+	}
+	return nil
+}
+
+// persist lets the tap outlive this process, like `ip tuntap add` does.
+func (tap *tapFile) persist() error {
+	err := tap.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1) })
+	if err != nil {
+		return fmt.Errorf("make the tap persistent: %w", classify(err))
+	}
+	return nil
 }
 
 // control calls fn with the descriptor.
