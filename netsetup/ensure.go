@@ -112,10 +112,9 @@ func (h *Handle) mend(ctx context.Context, index int, repairs []repair) error {
 	return err
 }
 
-// taken turns an error into what is in the way, when it says that a name is another's meanwhile: "file exists" to a
-// renaming, "busy" or "invalid" to a new tap.
+// taken turns "file exists", said to a renaming, into what is in the way.
 func (h *Handle) taken(err error, name string, owner Owner) error {
-	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EINVAL) {
+	if errors.Is(err, unix.EEXIST) {
 		if _, foreign := h.find(name, owner); foreign != nil {
 			return foreign
 		}

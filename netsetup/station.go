@@ -50,7 +50,7 @@ func (h *Handle) openStation(ctx context.Context, bridge, lab string) (*Card, er
 func (h *Handle) openForSelf() (*tapFile, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	return h.openTap(stationName)
+	return h.openTap(stationName, 0, 0)
 }
 
 // plugIn marks a tap that was opened, and brings it into its bridge.

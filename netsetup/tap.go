@@ -83,24 +83,21 @@ func (tap Tap) repairs(have, bridge Link) []repair {
 	return list
 }
 
-// createTap makes the tap and marks it. It stays non-persistent until it is marked: if this process ends before, the tap
-// ends with it. It has its name from the start, because the kernel waits for all who may be reading a name that changes
-// (synchronize_net), as long as all the rest of making a tap takes.
+// createTap makes the tap under a name that the kernel chooses, so that it is new for certain: opening
+// a tap by a name that exists would take over that one. It stays non-persistent until it is marked: if
+// this process ends before, the tap ends with it.
 //
 // Nothing is forked until it is closed again: between fork and exec a child has the open files of its
 // parent, and a tap that anybody has open cannot be opened by QEMU.
 func (h *Handle) createTap(want Tap) (link Link, err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	tun, err := h.openTap(want.Name)
-	if err == nil {
-		defer func() { err = errors.Join(err, tun.Close()) }()
-		err = tun.own(want.UID, want.GID)
-	}
+	tun, err := h.openTap("kvmlab%d", uint(want.UID), uint(want.GID))
 	if err != nil {
-		return Link{}, h.taken(err, want.Name, want.Owner)
+		return Link{}, err
 	}
-	answers, err := h.links.do(altnameOn(0, want.Name, want.Owner.Altname()), getLink(unix.IFLA_IFNAME, want.Name))
+	defer func() { err = errors.Join(err, tun.Close()) }()
+	answers, err := h.links.do(altnameOn(0, tun.Name(), want.Owner.Altname()), getLink(unix.IFLA_IFNAME, tun.Name()))
 	if err != nil {
 		return Link{}, err
 	}

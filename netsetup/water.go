@@ -16,15 +16,21 @@ type tapFile struct {
 	file *os.File
 }
 
-// openTap makes a tap and opens it; "%d" in the name becomes the first number that is free. It goes away when it is closed.
+// openTap makes a tap and opens it; "%d" in the name becomes the first number that is free. The owner
+// and group are on it from the start. It goes away when it is closed, unless it was made persistent.
 //
-// Water opens /dev/net/tun in the network namespace of the calling thread, and that is where the tap comes to be. It knows
-// nothing of IFF_TUN_EXCL, so a persistent tap that somebody has made under the name meanwhile is opened instead: see own.
+// Water opens /dev/net/tun in the network namespace of the calling thread, and that is where the tap
+// comes to be. When a request on the opened file is refused, water forgets to close the file; the
+// checks before (owner and group valid, a name that is new) leave only a missing permission to refuse.
 //
-// Water also opens without O_CLOEXEC: a process that another goroutine started at this moment would keep the tap open for
-// good. So the caller holds [syscall.ForkLock] for reading, as the syscall package asks of whoever opens in two steps.
-func (h *Handle) openTap(name string) (*tapFile, error) {
-	config := water.Config{DeviceType: water.TAP, PlatformSpecificParams: water.PlatformSpecificParams{Name: name}}
+// Water also opens without O_CLOEXEC: a process that another goroutine started at this moment, the
+// supervisor say, would keep the tap open for good, and QEMU could never have it (EBUSY). So the caller
+// holds [syscall.ForkLock] for reading, as the syscall package asks of whoever opens in two steps.
+func (h *Handle) openTap(name string, uid, gid uint) (*tapFile, error) {
+	config := water.Config{DeviceType: water.TAP, PlatformSpecificParams: water.PlatformSpecificParams{
+		Name:        name,
+		Permissions: &water.DevicePermissions{Owner: uid, Group: gid},
+	}}
 	var tap tapFile
 	err := h.inside(func() (err error) {
 		tap.Interface, err = water.New(config)
@@ -45,28 +51,6 @@ func (h *Handle) openTap(name string) (*tapFile, error) {
 		return nil, errors.Join(fmt.Errorf("make a tap: %w", err), tap.Close())
 	}
 	return &tap, nil
-}
-
-// own gives a new tap its owner and group. Errors: EBUSY for one that was there already, which stays as it is: only such
-// a one is persistent.
-func (tap *tapFile) own(uid, gid int) error {
-	request, err := unix.NewIfreq(tap.Name())
-	if err != nil {
-		return fmt.Errorf("make a tap: %w", err)
-	}
-	err = tap.control(func(fd int) error {
-		if err := unix.IoctlIfreq(fd, unix.TUNGETIFF, request); err != nil {
-			return err
-		}
-		if request.Uint16()&unix.IFF_PERSIST != 0 {
-			return unix.EBUSY
-		}
-		return errors.Join(unix.IoctlSetInt(fd, unix.TUNSETOWNER, uid), unix.IoctlSetInt(fd, unix.TUNSETGROUP, gid))
-	})
-	if err != nil {
-		return fmt.Errorf("make a tap: %w", classify(err))
-	}
-	return nil
 }
 
 // persist lets the tap outlive this process, like `ip tuntap add` does.

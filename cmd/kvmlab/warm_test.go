@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,15 +111,15 @@ func (s *sandbox) transactions(lab string) []string {
 	s.t.Helper()
 	capture := filepath.Join(s.t.TempDir(), "transactions.pcapng")
 	s.run("kvmlab", "capture", "--past", "-w", capture, lab)
-	var ids []string
+	ids := map[string]string{} // by MAC: a client may have to ask twice
 	for line := range strings.Lines(s.run("kvmlab", "watch", "--read", capture, "-o", "json", "--filter", "kind=DISCOVER")) {
-		var packet struct{ DHCP struct{ XID string } }
+		var packet struct{ DHCP struct{ XID, Chaddr string } }
 		if err := json.Unmarshal([]byte(line), &packet); err != nil {
 			s.t.Fatalf("%v\n%s", err, line)
 		}
-		ids = append(ids, packet.DHCP.XID)
+		ids[packet.DHCP.Chaddr] = packet.DHCP.XID
 	}
-	return slices.Compact(ids)
+	return slices.Collect(maps.Values(ids))
 }
 
 // TestTemplateFaults is what can go wrong with a template: whoever makes it is killed, or it is damaged. Nothing stays
