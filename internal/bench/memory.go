@@ -83,12 +83,14 @@ func benchMemory(ctx context.Context, o options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var clones [2]cloneFigures
-	for i, mapped := range []bool{false, true} {
-		o.say("three guests of bare QEMU, memory mapped: %v", mapped)
-		if clones[i], err = bareClones(ctx, m, o.dir, mapped); err != nil {
+	var clones []cloneFigures
+	for _, way := range cloneWays() {
+		o.say("three guests of bare QEMU, whose template's memory %s", way.name)
+		f, err := bareClones(ctx, m, o.dir, way)
+		if err != nil {
 			return "", err
 		}
+		clones = append(clones, f)
 	}
 	return memoryPage(all, rest, clones), nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/kvmlab/kvmlab/internal/doctor"
 )
@@ -19,6 +20,21 @@ const (
 	// bootMost is how long a guest may boot until it counts as one that does not.
 	bootMost = 30 * time.Second
 )
+
+// cloneWay is how guests come to a template's memory.
+type cloneWay struct {
+	name   string
+	mapped bool // all map the file that it lies in; else each reads it from a stream
+	small  bool // in pages of 4 KiB only
+}
+
+func cloneWays() []cloneWay {
+	return []cloneWay{
+		{name: "is read by each, as libvirt has it"},
+		{name: "is read by each, into pages of 4 KiB", small: true},
+		{name: "is one file, which all map (`share=off`)", mapped: true},
+	}
+}
 
 // cloneFigures are what three guests need that were resumed from one template, on average, in MiB.
 type cloneFigures struct {
@@ -39,15 +55,21 @@ func boots(ctx context.Context, m micro, dir string, mib int) (_ bool, err error
 }
 
 // bareClones saves a guest of bare QEMU before its network comes up, resumes three from it, and reads their memory when
-// they have their leases. Either each reads the memory from a stream, or all map the file that it lies in.
-func bareClones(ctx context.Context, m micro, dir string, mapped bool) (f cloneFigures, err error) {
+// they have their leases.
+func bareClones(ctx context.Context, m micro, dir string, way cloneWay) (f cloneFigures, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
+	if way.small { // programs that this one starts inherit it (prctl(2))
+		if err := unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0); err != nil {
+			return f, fmt.Errorf("do without huge pages: %w", err)
+		}
+		defer func() { err = errors.Join(err, unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0)) }()
+	}
 	if dir, err = os.MkdirTemp(dir, "clones-"); err != nil {
 		return f, err
 	}
 	memory := func(share string) []string {
-		if !mapped {
+		if !way.mapped {
 			return nil
 		}
 		// A second -machine adds to the first.
@@ -59,7 +81,7 @@ func bareClones(ctx context.Context, m micro, dir string, mapped bool) (f cloneF
 	if err != nil {
 		return f, err
 	}
-	err = template.park(ctx, state, mapped)
+	err = template.park(ctx, state, way.mapped)
 	if err = errors.Join(err, template.stop()); err != nil {
 		return f, fmt.Errorf("save a template: %w", err)
 	}
@@ -82,7 +104,7 @@ func bareClones(ctx context.Context, m micro, dir string, mapped bool) (f cloneF
 	for i, g := range guests {
 		all.Go(func() error {
 			defer func() { took <- time.Since(began).Seconds() }()
-			return g.resume(resuming, state, mapped, i+1)
+			return g.resume(resuming, state, way.mapped, i+1)
 		})
 	}
 	if err := all.Wait(); err != nil {

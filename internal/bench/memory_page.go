@@ -6,7 +6,7 @@ import (
 )
 
 // memoryPage writes the section on memory.
-func memoryPage(sizes []sizeFigures, rest restFigures, clones [2]cloneFigures) string {
+func memoryPage(sizes []sizeFigures, rest restFigures, clones []cloneFigures) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## Memory\n\nMeasured by `scripts/bench memory` on %s, in a private host, without hardware\nvirtualisation. MiB are the proportional set of a guest's QEMU.\n\n"+
 		"| memory of a micro guest | bare QEMU boots it | `up` | MiB at the lease | `exec` | `tcpdump` | MiB after both |\n|---|---|---|---|---|---|---|\n", machine())
@@ -24,8 +24,8 @@ func memoryPage(sizes []sizeFigures, rest restFigures, clones [2]cloneFigures) s
 		cloneMiB, rest.guests.RSS/3, rest.guests.PSS/3, rest.ksm.text(rest))
 	fmt.Fprintf(&b, "\nThree guests of bare QEMU, resumed from one template:\n\n"+
 		"| the template's memory | resident, MiB | proportional, MiB | seconds from QEMU's start to the lease |\n|---|---|---|---|\n")
-	for i, way := range []string{"is read by each", "is one file, which all map (`share=off`)"} {
-		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %s |\n", way, clones[i].rss, clones[i].pss, clones[i].took.spread(1))
+	for i, way := range cloneWays() {
+		fmt.Fprintf(&b, "| %s | %.0f | %.0f | %s |\n", way.name, clones[i].rss, clones[i].pss, clones[i].took.spread(1))
 	}
 	b.WriteString("\nlibvirt knows no save image whose memory is a file that guests map, so kvmlab's guests read it.\n")
 	if s := rest.restSupervisor; s.RSS > 0 {
