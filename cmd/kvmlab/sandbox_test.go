@@ -104,14 +104,20 @@ func (s *sandbox) command(ctx context.Context, name string, args ...string) *exe
 // try runs a command and returns how it ended, whatever that is.
 func (s *sandbox) try(name string, args ...string) result {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), commandLimit)
+	return s.tryFor(commandLimit, name, args...)
+}
+
+// tryFor is try for a command that may take longer, or must not take so long.
+func (s *sandbox) tryFor(limit time.Duration, name string, args ...string) result {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), limit)
 	defer cancel()
 	cmd := s.command(ctx, name, args...)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		s.t.Fatalf("%s %v: no end after %v\n%s%s", name, args, commandLimit, out.String(), errOut.String())
+		s.t.Fatalf("%s %v: no end after %v\n%s%s", name, args, limit, out.String(), errOut.String())
 	}
 	exit := new(exec.ExitError)
 	if err != nil && !errors.As(err, &exit) {
