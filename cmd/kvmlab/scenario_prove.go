@@ -167,7 +167,7 @@ func (p *proof) solved(ctx context.Context) error {
 const caughtAfter = 2 * time.Second
 
 // mistake makes a listed mistake after the solution was applied anew, and looks what is said of it. The check that must
-// fail is tried for three times as long as it took with the solution: it need not be waited for until its time is over.
+// fail is tried for twice as long as it took with the solution: it need not be waited for until its time is over.
 func (p *proof) mistake(ctx context.Context, m check.Mistake) error {
 	if err := p.solve(ctx); err != nil {
 		return err
@@ -177,7 +177,7 @@ func (p *proof) mistake(ctx context.Context, m check.Mistake) error {
 		return err
 	}
 	runner := p.runner(p.host)
-	runner.Limits = map[string]time.Duration{m.Fails.Value: max(caughtAfter, 3*p.took[m.Fails.Value])}
+	runner.Limits = map[string]time.Duration{m.Fails.Value: max(caughtAfter, 2*p.took[m.Fails.Value])}
 	results, err := runner.Until(ctx, m.Fails.Value)
 	if err != nil {
 		return err
