@@ -52,3 +52,29 @@ func TestUnknownName(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryExerciseIsWhole holds the built-in exercises to more than a teacher's own: all fourteen are there, each with a
+// solution and mistakes that prove its checks, and the one that draws its fault has a dozen at least.
+func TestEveryExerciseIsWhole(t *testing.T) {
+	exercises := 0
+	for _, name := range scenarios.Names() {
+		if !scenarios.HasChecks(name) {
+			continue
+		}
+		exercises++
+		s, err := scenarios.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		least := 3
+		if s.Checks.Draw.Value {
+			least = 12
+		}
+		if len(s.Checks.Solution) == 0 || len(s.Checks.Mistakes) < least {
+			t.Errorf("%s has %d steps that solve it, and %d mistakes", name, len(s.Checks.Solution), len(s.Checks.Mistakes))
+		}
+	}
+	if exercises < 14 {
+		t.Errorf("there are %d exercises", exercises)
+	}
+}
