@@ -119,6 +119,7 @@ func (o options) sizedGuest(ctx context.Context, m micro, mib int) (f sizeFigure
 func (o options) guest(ctx context.Context, args ...string) (f guestFigures, err error) {
 	said, err := o.run(ctx, append([]string{"up", "--plain", "--wait", "60s"}, args...)...)
 	if err != nil && ctx.Err() == nil {
+		o.say("%v", err)
 		return guestFigures{missing: whyNot(said)}, nil // it is gone again
 	}
 	if err != nil {
