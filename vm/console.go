@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/digitalocean/go-libvirt"
 )
@@ -23,11 +24,29 @@ func (c *Conn) TakeConsole(ctx context.Context, name string) (io.ReadWriteCloser
 	return c.console(ctx, name, libvirt.DomainConsoleForce)
 }
 
+// errConsoleEnded means a stream that was over, without an error, as soon as it was open.
+var errConsoleEnded = errors.New("the console's stream ended at once")
+
+// How often a stream that ends at once is opened, and how much longer each time waits for it.
+const (
+	consoleTries = 5
+	consoleRetry = 50 * time.Millisecond
+)
+
 // console opens the stream on a connection of its own: go-libvirt hands
 // incoming data to the reader from the loop that serves the whole connection,
 // so a slow reader holds up every other call on it.
 func (c *Conn) console(ctx context.Context, name string, flags libvirt.DomainConsoleFlags) (io.ReadWriteCloser, error) {
 	s, err := c.openConsole(ctx, name, flags)
+	// libvirt may still be busy ending the stream of whoever has just left, and then ends the new one along with it.
+	for tries := 1; errors.Is(err, errConsoleEnded) && tries < consoleTries; tries++ {
+		select {
+		case <-time.After(time.Duration(tries) * consoleRetry):
+			s, err = c.openConsole(ctx, name, flags)
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open console of %q: %w", name, mapped(err))
 	}
@@ -60,7 +79,9 @@ func (c *Conn) openConsole(ctx context.Context, name string, flags libvirt.Domai
 	case <-s.opened:
 		return s, nil
 	case <-s.ended:
-		err = s.err
+		if err = s.err; err == nil {
+			err = errConsoleEnded
+		}
 		if hasCode(err, libvirt.ErrOperationFailed) {
 			// The one thing that fails here under this number, for a domain that runs.
 			err = fmt.Errorf("%w (%w)", ErrConsoleBusy, err)

@@ -30,6 +30,16 @@ type xmlDomain struct {
 	Devices    xmlDevices   `xml:"devices"`
 	QEMU       string       `xml:"xmlns:qemu,attr"`
 	Without    []xmlCap     `xml:"qemu:capabilities>qemu:del"`
+	Arguments  *xmlArgs     `xml:"qemu:commandline"`
+}
+
+// xmlArgs are arguments of QEMU that libvirt has no word for.
+type xmlArgs struct {
+	List []xmlArg `xml:"qemu:arg"`
+}
+
+type xmlArg struct {
+	Value string `xml:"value,attr"`
 }
 
 // xmlCap is a capability of QEMU that libvirt is to do without.
@@ -248,7 +258,8 @@ func (d Domain) xml() xmlDomain {
 		OS:         d.os(),
 		CPU:        d.cpu(),
 		OnPoweroff: "destroy", OnReboot: "restart", OnCrash: "destroy",
-		Devices: d.devices(),
+		Devices:   d.devices(),
+		Arguments: d.arguments(),
 	}
 }
 
@@ -268,6 +279,15 @@ func (d Domain) pages() *xmlPages {
 		return nil
 	}
 	return &xmlPages{xmlPagesSource{"memfd"}, xmlPagesAccess{"shared"}}
+}
+
+// arguments switches the timer chip (i8253) of an emulated microvm off. The kernel leaves it as it was at the start, and
+// QEMU serves it 36 times a second for as long as the guest runs, which is half of what an idle guest costs.
+func (d Domain) arguments() *xmlArgs {
+	if d.Machine != MachineMicrovm || d.Accel != AccelTCG {
+		return nil
+	}
+	return &xmlArgs{[]xmlArg{{"-machine"}, {"pit=off"}}}
 }
 
 // os is how the guest starts: with a kernel of ours, or from its disk.
