@@ -72,9 +72,12 @@ type Agent struct {
 // *AgentSilentError when the time is over.
 func (c *Conn) Agent(ctx context.Context, domain string) (*Agent, error) {
 	a := &Agent{conn: c, domain: domain}
+	var silent *AgentSilentError
 	for {
 		s, err := c.Domain(ctx, domain)
 		switch {
+		case err != nil && ctx.Err() != nil && silent != nil: // the time ended while libvirt was asked for the guest
+			return nil, silent
 		case err != nil:
 			return nil, err
 		case !s.Owned:
@@ -89,7 +92,7 @@ func (c *Conn) Agent(ctx context.Context, domain string) (*Agent, error) {
 		if err == nil {
 			return a, nil
 		}
-		silent := &AgentSilentError{Domain: domain, Run: s.Run, Opened: s.AgentOpen, Err: err}
+		silent = &AgentSilentError{Domain: domain, Run: s.Run, Opened: s.AgentOpen, Err: err}
 		if ctx.Err() != nil {
 			return nil, silent
 		}

@@ -140,8 +140,8 @@ func (e *labEvidence) agent(ctx context.Context, guest string) (*vm.Agent, error
 // silence says why a guest's agent does not answer, as far as the host knows.
 func (e *labEvidence) silence(guest string, err error) error {
 	silent := &check.SilentError{Guest: guest, Err: err}
-	if !errors.Is(err, vm.ErrNoAgent) {
-		silent.Off = errors.Is(err, vm.ErrNotRunning) || errors.Is(err, vm.ErrNotFound)
+	if !errors.Is(err, vm.ErrNoAgent) && (errors.Is(err, vm.ErrNotRunning) || errors.Is(err, vm.ErrNotFound)) {
+		silent.Off = true
 	} else if text, tailErr := tail(e.files.ConsoleLog(guest), bootWords); tailErr == nil {
 		silent.Words = bootFailure(text)
 	}
