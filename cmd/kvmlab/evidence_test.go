@@ -1,6 +1,15 @@
 package main
 
-import "testing"
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/kvmlab/kvmlab/internal/check"
+	"github.com/kvmlab/kvmlab/internal/state"
+	"github.com/kvmlab/kvmlab/vm"
+)
 
 // TestBootFailure is about ends of consoles, as guests have really printed them.
 func TestBootFailure(t *testing.T) {
@@ -21,5 +30,38 @@ func TestBootFailure(t *testing.T) {
 				t.Errorf("%q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestSilence says why a guest is silent, however its agent was found to be.
+func TestSilence(t *testing.T) {
+	dir := t.TempDir()
+	files, err := state.Dirs{Run: dir + "/run", State: dir}.Lab("exercise")
+	if err != nil {
+		t.Fatal(err)
+	}
+	panicked := []byte("kvmlab-debian: user space\nKernel panic - not syncing: VFS\n")
+	if err := errors.Join(files.Create(), os.WriteFile(files.ConsoleLog("srv"), panicked, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	e := &labEvidence{files: files}
+	const words = "Kernel panic - not syncing: VFS"
+	for _, test := range []struct {
+		guest string
+		err   error
+		off   bool
+		words string
+	}{
+		{"srv", &vm.AgentSilentError{Run: vm.RunRunning}, false, words},
+		{"srv", context.DeadlineExceeded, false, words},
+		{"srv", &vm.AgentSilentError{Err: vm.ErrNotRunning}, false, words}, // paused
+		{"srv", vm.ErrNotRunning, true, ""},
+		{"pc1", vm.ErrNotFound, true, ""},
+		{"pc1", &vm.AgentSilentError{Run: vm.RunRunning}, false, ""}, // has printed nothing
+	} {
+		silent, ok := errors.AsType[*check.SilentError](e.silence(test.guest, test.err))
+		if !ok || silent.Off != test.off || silent.Words != test.words || !errors.Is(silent, check.ErrNoAnswer) {
+			t.Errorf("%s, %v: %+v", test.guest, test.err, silent)
+		}
 	}
 }
