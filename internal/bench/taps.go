@@ -126,6 +126,7 @@ func tapsPage(count, rounds int, ours, batch samples) string {
 		timing{fmt.Sprintf("a bridge and %d taps by `netsetup`, %d at once", count, tapsAtOnce), ours},
 		timing{"the same by one file for `ip -batch`", batch}))
 	fmt.Fprintf(&b, "\n`netsetup` / `ip -batch`: %s. Both write the marks of ownership (alias and alternative name); `netsetup` also looks\n"+
-		"first whether the link is there and whose it is.\n", ratio(ours.quantile(0.5), batch.quantile(0.5)))
+		"first whether the link is there and whose it is. What it needs more is a renaming: its taps are made under a name of the\n"+
+		"kernel's choice, so that none is a stranger's, and the kernel waits until nobody can be reading the old name.\n", ratio(ours.quantile(0.5), batch.quantile(0.5)))
 	return b.String()
 }
