@@ -179,9 +179,6 @@ func (o options) restingLab(ctx context.Context) (f restFigures, err error) {
 	if f.guests, err = doctor.ReadUsages(pids); err != nil || o.quick {
 		return f, err
 	}
-	if f.ksm, err = mergePages(ctx, func() (err error) { f.rested, err = doctor.ReadUsages(pids); return err }); err != nil {
-		return f, err
-	}
 	if err := pause(ctx, time.Until(began.Add(restAfter))); err != nil {
 		return f, err
 	}
@@ -192,8 +189,27 @@ func (o options) restingLab(ctx context.Context) (f restFigures, err error) {
 		return f, err
 	}
 	after, err := doctor.ReadUsage(supervisor)
+	if err != nil {
+		return f, err
+	}
 	f.idle = after.CPU - f.restSupervisor.CPU
+	f.ksm, err = mergePages(ctx, o.labAnew, func() error {
+		pids, err := processesOf("three-taps-*")
+		if err == nil {
+			f.rested, err = doctor.ReadUsages(pids)
+		}
+		return err
+	})
 	return f, err
+}
+
+// labAnew brings the lab down and up.
+func (o options) labAnew(ctx context.Context) error {
+	if _, err := o.timed(ctx, "down"); err != nil {
+		return err
+	}
+	_, err := o.timed(ctx, "up", "--plain", "--isolate")
+	return err
 }
 
 // ksmFigures are what the kernel's merging of equal pages has done.
@@ -213,9 +229,9 @@ const (
 	ksmLimit = 2 * time.Minute
 )
 
-// mergePages has the kernel merge equal pages of those processes that offer theirs, as QEMU does, while look reads what
-// is left. The setting is the machine's, and is put back: kvmlab itself never touches it.
-func mergePages(ctx context.Context, look func() error) (f ksmFigures, err error) {
+// mergePages has the kernel merge equal pages of those processes that offer theirs, as QEMU does for the guests that begin
+// makes, while look reads what is left. The setting is the machine's, and is put back: kvmlab itself never touches it.
+func mergePages(ctx context.Context, begin func(context.Context) error, look func() error) (f ksmFigures, err error) {
 	for _, set := range [][2]string{{"pages_to_scan", ksmPages}, {"run", "1"}} {
 		old, err := os.ReadFile(ksmDir + set[0])
 		if errors.Is(err, os.ErrNotExist) {
@@ -228,6 +244,9 @@ func mergePages(ctx context.Context, look func() error) (f ksmFigures, err error
 			return ksmFigures{missing: "it could not be switched on: " + err.Error()}, nil
 		}
 		defer func() { err = errors.Join(err, os.WriteFile(ksmDir+set[0], old, 0)) }() //nolint:gosec // one of two names
+	}
+	if err := begin(ctx); err != nil {
+		return f, err
 	}
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, ksmLimit)

@@ -46,7 +46,7 @@ func (f guestFigures) cells() string {
 
 // text says what merging equal pages brings.
 func (f ksmFigures) text(rest restFigures) string {
-	const about = "Where the host merges equal pages (KSM), QEMU offers it the guests' memory; kvmlab leaves that setting\n(`/sys/kernel/mm/ksm/run`) as it is."
+	const about = "Where the host merges equal pages (KSM), kvmlab's guests have memory of the kind that it looks at; kvmlab leaves that\nsetting (`/sys/kernel/mm/ksm/run`) as it is."
 	if f.missing != "" {
 		return about + " Here " + f.missing + ".\n"
 	}
