@@ -29,6 +29,7 @@ type Guests interface {
 	Events(ctx context.Context) (<-chan vm.DomainEvent, error)
 	// Identify gives a running guest its identity and returns after the guest has taken it.
 	Identify(ctx context.Context, domain string, id vm.Identity) error
+	// AwaitClosed returns when the guest is ready to be given an identity anew, at its next boot.
 	AwaitClosed(ctx context.Context, domain string)
 }
 
