@@ -26,14 +26,6 @@ func (o options) labRounds() int {
 	return 5
 }
 
-// classSizes are how many labs at once are measured.
-func (o options) classSizes() []int {
-	if o.quick {
-		return []int{1, 2}
-	}
-	return []int{1, 5, 10, 20, 30}
-}
-
 // labFigures are what was measured of one lab with three guests, in seconds.
 type labFigures struct {
 	up, isolated, cold           samples // resumed from templates, and booted
@@ -42,14 +34,6 @@ type labFigures struct {
 	bare                         samples // QEMU alone: the floor
 	supervisorPSS, supervisorOwn samples // MiB: proportional, and without the program's file
 	supervisorCPU                samples // seconds of processor until the third lease
-}
-
-// classFigures are what was measured of a class.
-type classFigures struct {
-	cold         bool
-	labs, guests int
-	up, down     float64 // seconds
-	cpu, pss     float64 // of one guest: seconds of processor, MiB
 }
 
 // benchLab measures a lab beside what a teacher would do instead. In every round each way has its turn, so that a change
@@ -69,36 +53,6 @@ func benchLab(ctx context.Context, o options) (string, error) {
 		}
 	}
 	return labPage(rounds, f), nil
-}
-
-// benchClass measures isolated labs that are brought up together.
-func benchClass(ctx context.Context, o options) (string, error) {
-	if err := o.warmUp(ctx); err != nil {
-		return "", err
-	}
-	// One lab that boots comes first: what a boot costs is the measure of the rest. The slowest come last, so that a run
-	// which is ended early has the others.
-	var classes []classFigures
-	run := func(n int, cold bool) error {
-		o.say("a class of %d, cold: %v", n, cold)
-		c, err := o.class(ctx, n, cold)
-		if err == nil {
-			classes = append(classes, c)
-		}
-		return err
-	}
-	err := run(1, true)
-	for _, cold := range []bool{false, true} {
-		for _, n := range o.classSizes() {
-			if err == nil && (n > 1 || !cold) {
-				err = run(n, cold)
-			}
-		}
-	}
-	if err != nil && (ctx.Err() == nil || len(classes) == 0) {
-		return "", err
-	}
-	return classPage(classes), nil
 }
 
 // warmUp brings a lab up and down: it finds out how guests run here, and fills the machine's caches.
@@ -183,24 +137,6 @@ func (o options) supervisorPID(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("read the status of %d labs: %w", len(report.Labs), err)
 	}
 	return report.Labs[0].Supervisor.PID, nil
-}
-
-// class brings up n isolated labs, booted or resumed, and measures them and their guests.
-func (o options) class(ctx context.Context, n int, cold bool) (c classFigures, err error) {
-	names := make([]string, n)
-	for i := range names {
-		names[i] = fmt.Sprintf("s%d", i+1)
-	}
-	class := strings.Join(names, ",")
-	c.labs, c.cold = n, cold
-	if c.up, err = o.timed(ctx, "up", "--plain", fmt.Sprintf("--cold=%v", cold), "--class", class, "--wait", "10m"); err != nil {
-		return c, err
-	}
-	if c.guests, c.cpu, c.pss, err = guestsUse("s*"); err != nil {
-		return c, err
-	}
-	c.down, err = o.timed(ctx, "down", "--class", class)
-	return c, err
 }
 
 // guestsUse reads what the domains of a pattern use: processor seconds and MiB of proportional memory of one, on average.

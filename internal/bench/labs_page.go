@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 )
 
@@ -36,27 +35,5 @@ func labPage(rounds int, f labFigures) string {
 		"ready taps, started together, with a DHCP server that answers at once (`internal/bench/labs_bare.sh`). All ways boot\n" +
 		"the same image and get their host names over the same port; only `up` without `--cold` resumes its guests from a\n" +
 		"template, which was made before the first round.\n")
-	return b.String()
-}
-
-// classPage writes the section on classes.
-func classPage(classes []classFigures) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "## A class\n\nMeasured by `scripts/bench class` on %s, in a private host. Every student's lab is the class's, isolated; all\n"+
-		"were brought up by one `up --class`: with `--cold` every guest boots, without it they are resumed from a template.\n\n", machine())
-	b.WriteString("| labs | guests | | up, s | s / (guests × processor s of a boot ÷ processors) | down, s | processor s per guest | MiB per guest |\n|---|---|---|---|---|---|---|---|\n")
-	var boot float64 // processor time of a guest that boots in a class of one
-	for i, c := range classes {
-		if i == 0 {
-			boot = c.cpu
-		}
-		ideal := float64(c.guests) * boot / float64(runtime.NumCPU())
-		way := "resumed"
-		if c.cold {
-			way = "cold"
-		}
-		fmt.Fprintf(&b, "| %d | %d | %s | %.1f | %s | %.1f | %.2f | %.0f |\n", c.labs, c.guests, way, c.up, ratio(c.up, ideal), c.down, c.cpu, c.pss)
-	}
-	b.WriteString("\nProcessor time is that of QEMU from its start until all leases were there; memory is its proportional set then.\n")
 	return b.String()
 }

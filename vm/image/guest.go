@@ -27,6 +27,8 @@ func guestTree(busybox []byte) (tree, error) {
 	}
 	// Nothing ever writes to this pipe: the scripts sleep by reading it.
 	t["run/kvmlab/nap"] = node{mode: cpio.TypeFifo | 0o600}
+	// What the console waits for comes over this one.
+	t["run/kvmlab/news"] = node{mode: cpio.TypeFifo | 0o600}
 	t.file("bin/busybox", 0o755, busybox)
 	for _, name := range applets {
 		t.link(name, "/bin/busybox")
