@@ -423,5 +423,4 @@ func kernelArgs(cmdline string, accel Accel, tscKHz uint64) string {
 		cmdline += fmt.Sprintf(" tsc=reliable tsc_early_khz=%d", tscKHz)
 	}
 	return strings.TrimSpace(cmdline)
-	return cmdline
 }

@@ -151,6 +151,10 @@ func (r *progressRow) update(e ProgressEvent) {
 		r.counts[e.Step]++
 	}
 	r.states[e.Step] = e.State
+	// Who speaks has booted, even if it says so later only.
+	if e.State == StepDone && e.Step > StepBoot && r.states[StepBoot] == StepBegun {
+		r.states[StepBoot] = StepDone
+	}
 	if e.Text != "" || e.State == StepFailed {
 		r.text = e.Text
 	}

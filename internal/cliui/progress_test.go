@@ -75,6 +75,23 @@ func newProgress(t *testing.T, lang string, guests ...string) *cliui.Progress {
 	return cliui.NewProgress(cliui.ProgressOptions{Messages: load(t, lang), Title: "three-taps", Guests: guests})
 }
 
+// TestProgressLateBoot draws a guest whose word that it has booted comes behind its lease, or never.
+func TestProgressLateBoot(t *testing.T) {
+	t.Parallel()
+	p := newProgress(t, "en", "pc1")
+	for _, e := range []cliui.ProgressEvent{
+		step("pc1", cliui.StepTap, "tap1"),
+		{Guest: "pc1", Step: cliui.StepBoot, State: cliui.StepBegun},
+		step("pc1", cliui.StepDiscover, ""),
+	} {
+		p.Update(e)
+	}
+	view := strings.Join(p.View(cliui.ViewOptions{Width: 80, ASCII: true}), "\n")
+	if !strings.Contains(view, "pc1  + tap  + boot  + DISCOVER  > OFFER") {
+		t.Errorf("what was done is not shown as done:\n%s", view)
+	}
+}
+
 // TestProgressView draws the same moment for terminals of several widths, in all languages and in ASCII.
 func TestProgressView(t *testing.T) {
 	t.Parallel()

@@ -24,7 +24,7 @@ const seedBytes = 32
 
 // Guests is what the supervisor needs of libvirt.
 type Guests interface {
-	Domains(ctx context.Context) ([]vm.State, error)
+	Domain(ctx context.Context, name string) (vm.State, error)
 	// Events tells of domains that start and stop, until ctx ends or the connection is lost (the channel is closed).
 	Events(ctx context.Context) (<-chan vm.DomainEvent, error)
 	// Identify gives a running guest its identity and returns after the guest has taken it.
@@ -63,12 +63,8 @@ func (s *Supervisor) followGuests(ctx context.Context) error {
 	defer serving.Wait()
 	defer cancel()
 
-	// Events first, then the list: a guest that starts in between is seen twice rather than never.
+	// Events first, then a look: a guest that starts in between is seen twice rather than never.
 	events, err := s.guests.Events(ctx)
-	if err != nil {
-		return fmt.Errorf("follow guests: %w", err)
-	}
-	domains, err := s.guests.Domains(ctx)
 	if err != nil {
 		return fmt.Errorf("follow guests: %w", err)
 	}
@@ -82,7 +78,11 @@ func (s *Supervisor) followGuests(ctx context.Context) error {
 		guestCtx, stops[domain] = context.WithCancel(ctx)
 		serving.Go(func() { s.identify(guestCtx, domain, guest) })
 	}
-	for _, d := range domains {
+	for _, g := range s.lab.Guests {
+		d, err := s.guests.Domain(ctx, s.lab.DomainName(g.Name))
+		if err != nil && !errors.Is(err, vm.ErrNotFound) {
+			return fmt.Errorf("follow guests: %w", err)
+		}
 		if d.Owned && d.Owner.Lab == s.lab.Name && d.Run == vm.RunRunning {
 			start(d.Name)
 		}

@@ -128,7 +128,9 @@ func (quietWire) Watch(ctx context.Context) (<-chan struct{}, error) {
 // noGuests is a libvirt without domains.
 type noGuests struct{}
 
-func (noGuests) Domains(context.Context) ([]vm.State, error) { return nil, nil }
+func (noGuests) Domain(context.Context, string) (vm.State, error) {
+	return vm.State{}, vm.ErrNotFound
+}
 
 func (noGuests) Events(ctx context.Context) (<-chan vm.DomainEvent, error) {
 	return closedBy[vm.DomainEvent](ctx), nil
