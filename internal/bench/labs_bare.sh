@@ -18,7 +18,7 @@ began=$(now)
 pids=()
 for n in 1 2 3; do
   qemu-system-x86_64 -nodefaults -no-user-config -display none -serial "file:$DIR/serial$n" -machine microvm -accel tcg -cpu qemu64 -m 128M \
-    -kernel "$KERNEL" -initrd "$INITRD" -append "$CMDLINE" \
+    -kernel "$KERNEL" -initrd "$INITRD" -append "$CMDLINE mitigations=off" \
     -netdev tap,id=net0,ifname=tap$n,script=no,downscript=no \
     -device virtio-net-device,netdev=net0,mac=02:00:00:00:00:0$n \
     -device virtio-serial-device -chardev socket,id=id,path="$DIR/id$n",server=on,wait=off \

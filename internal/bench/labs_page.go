@@ -31,7 +31,7 @@ func labPage(rounds int, f labFigures) string {
 		"program, which the supervisors of all labs share; it took %.2f s of processor time until the third lease.\n",
 		median(f.supervisorPSS), median(f.supervisorOwn), median(f.supervisorCPU))
 	b.WriteString("\nThe class note's way: `ip`, `openssl`, dnsmasq as it is packaged and `virsh create` of q35 guests, one after the other\n" +
-		"(`internal/bench/labs_note.sh`). The floor: three QEMU processes of the same kernel, initramfs and machine (microvm) on\n" +
+		"(`internal/bench/labs_note.sh`). The floor: three QEMU processes of the same kernel and its options, initramfs and machine (microvm) on\n" +
 		"ready taps, started together, with a DHCP server that answers at once (`internal/bench/labs_bare.sh`). All ways boot\n" +
 		"the same image and get their host names over the same port; only `up` without `--cold` resumes its guests from a\n" +
 		"template, which was made before the first round.\n")
