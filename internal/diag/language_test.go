@@ -132,11 +132,11 @@ func TestPhrasesAgree(t *testing.T) {
 func TestPhrase(t *testing.T) {
 	es := language(t, "es")
 	tests := map[string]struct{ english, want string }{
-		"a word":                 {"warning", "aviso"},
-		"another program's":      {"qemu exploded", "qemu exploded"},
-		"a place":                {"it has 70 characters, and a hostname can have 63", "tiene 70 caracteres, y un nombre de equipo puede tener 63"},
-		"a phrase in a place":    {"a key of the lab", "una clave del laboratorio"},
-		"joined by a colon":      {"pc1: it is empty", "pc1: está vacío"},
+		"a word":              {"warning", "aviso"},
+		"another program's":   {"qemu exploded", "qemu exploded"},
+		"a place":             {"it has 70 characters, and a hostname can have 63", "tiene 70 caracteres, y un nombre de equipo puede tener 63"},
+		"a phrase in a place": {"a key of the lab", "una clave del laboratorio"},
+		"joined by a colon":   {"pc1: it is empty", "pc1: está vacío"},
 		"why there is no KVM": {
 			"no KVM on this host: open /dev/kvm: no such file or directory",
 			"este ordenador no tiene KVM: abrir /dev/kvm: no existe ese fichero o directorio",
@@ -146,8 +146,8 @@ func TestPhrase(t *testing.T) {
 			"el usuario con el que funciona QEMU no puede abrir el dispositivo de KVM: abrir /dev/kvm como uid 64055: permiso denegado",
 		},
 		"what was tried": {
-			"kvm on microvm: no sign of user space after 5s; kvm on q35: no sign of user space after 5s",
-			"KVM con microvm: sin señales de vida de los programas tras 5s; KVM con q35: sin señales de vida de los programas tras 5s",
+			"kvm on microvm: QEMU stopped: 1; kvm on q35: QEMU stopped: 2",
+			"KVM con microvm: QEMU se paró: 1; KVM con q35: QEMU se paró: 2",
 		},
 		"joined by a line break": {"it is empty\nit is empty", "está vacío\nestá vacío"},
 	}

@@ -173,6 +173,9 @@ func TestAnEditThatChangesNothing(t *testing.T) {
 		t.Errorf("with a lease: %v", found)
 	}
 	for what, change := range map[string]func(*mistake.Lease){
+		"of the server before, for the guest's clock is late": func(l *mistake.Lease) {
+			l.Time = seen.Processes[0].Started.Add(900 * time.Millisecond)
+		},
 		"of another time": func(l *mistake.Lease) { l.Span = time.Hour },
 		"without options": func(l *mistake.Lease) { l.Options = map[string]string{"1": "255.255.255.0"} },
 		"of another router": func(l *mistake.Lease) {

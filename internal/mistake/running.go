@@ -65,8 +65,13 @@ func (f *finder) filesOf(p program) []string {
 	return nil
 }
 
-// servedWell says whether a client has got a lease as asked since a time.
+// clockMargin is by how much a guest's clock may be behind the host's, by which leases are seen: it reads whole seconds
+// when it boots.
+const clockMargin = time.Second
+
+// servedWell says whether a client has got a lease as asked since a time of the guest's clock.
 func (f *finder) servedWell(since time.Time) bool {
+	since = since.Add(clockMargin)
 	return slices.ContainsFunc(f.want.Host.Leases, func(l Lease) bool {
 		if f.want.Relay.IsValid() {
 			return l.Time.After(since) && l.Server == f.want.Relay

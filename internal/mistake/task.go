@@ -136,7 +136,7 @@ type Lease struct {
 	MAC     net.HardwareAddr
 	// Server is option 54.
 	Server netip.Addr
-	// Time is when the ACK was seen, by the guest's clock if that is known, else by the host's.
+	// Time is when the ACK was seen, by the host's clock.
 	Time time.Time
 	// Span is the lease time (option 51), zero when it is not known.
 	Span time.Duration

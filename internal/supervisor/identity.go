@@ -78,14 +78,12 @@ func (s *Supervisor) followGuests(ctx context.Context) error {
 		guestCtx, stops[domain] = context.WithCancel(ctx)
 		serving.Go(func() { s.identify(guestCtx, domain, guest) })
 	}
-	for _, g := range s.lab.Guests {
-		d, err := s.guests.Domain(ctx, s.lab.DomainName(g.Name))
-		if err != nil && !errors.Is(err, vm.ErrNotFound) {
-			return fmt.Errorf("follow guests: %w", err)
-		}
-		if d.Owned && d.Owner.Lab == s.lab.Name && d.Run == vm.RunRunning {
-			start(d.Name)
-		}
+	running, err := s.runningGuests(ctx)
+	if err != nil {
+		return fmt.Errorf("follow guests: %w", err)
+	}
+	for _, domain := range running {
+		start(domain)
 	}
 	for ev := range events {
 		guest, mine := s.guestOf(ev.Name)
@@ -108,6 +106,20 @@ func (s *Supervisor) followGuests(ctx context.Context) error {
 		}
 	}
 	return errors.New("follow guests: libvirt's events ended")
+}
+
+// runningGuests are the domains of the lab's guests that run.
+func (s *Supervisor) runningGuests(ctx context.Context) (domains []string, err error) {
+	for _, g := range s.lab.Guests {
+		d, err := s.guests.Domain(ctx, s.lab.DomainName(g.Name))
+		if err != nil && !errors.Is(err, vm.ErrNotFound) {
+			return nil, err
+		}
+		if d.Owned && d.Owner.Lab == s.lab.Name && d.Run == vm.RunRunning {
+			domains = append(domains, d.Name)
+		}
+	}
+	return domains, nil
 }
 
 // guestOf finds the lab's guest behind a domain's name.
