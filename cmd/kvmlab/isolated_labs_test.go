@@ -62,7 +62,7 @@ func TestIsolatedLabsAtOnce(t *testing.T) {
 	if frames := stopListening(); frames != "" {
 		t.Errorf("frames in the host's namespace:\n%s", frames)
 	}
-	s.run("kvmlab", "down", "--all")
+	s.run("kvmlab", "down", "--class", strings.Join(names, ","))
 	if d := cmp.Diff(before, s.footprint()); d != "" {
 		t.Errorf("down left something (-before +after):\n%s", d)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -53,31 +52,32 @@ func (c *classes) measure(ctx context.Context, o options) (err error) {
 	if c.first, c.soon, err = touchMemory(); err != nil {
 		return err
 	}
-	run := func(n int, cold bool) error {
+	run := func(n int, cold bool) (classFigures, error) {
 		if err := o.useMemory(ctx); err != nil {
+			return classFigures{}, err
+		}
+		return o.class(ctx, n, cold)
+	}
+	var boots [3]classFigures
+	for i := range boots {
+		if boots[i], err = run(1, true); err != nil {
 			return err
 		}
-		figures, err := o.class(ctx, n, cold)
-		if err == nil {
-			c.all = append(c.all, figures)
-		}
-		return err
 	}
-	for range 3 {
-		err = errors.Join(err, run(1, true))
-	}
-	slices.SortFunc(c.all, func(a, b classFigures) int { return cmp.Compare(a.cpu, b.cpu) })
-	c.all = c.all[len(c.all)/2:][:min(1, len(c.all))]
+	slices.SortFunc(boots[:], func(a, b classFigures) int { return cmp.Compare(a.cpu, b.cpu) })
+	c.all = append(c.all, boots[len(boots)/2])
 	sizes := o.classSizes()
 	for _, cold := range []bool{false, true} {
 		for _, n := range sizes {
-			if err == nil && (n > 1 || !cold) {
-				err = run(n, cold)
+			if n == 1 && cold {
+				continue
 			}
+			figures, err := run(n, cold)
+			if err != nil {
+				return err
+			}
+			c.all = append(c.all, figures)
 		}
-	}
-	if err != nil {
-		return err
 	}
 	if err := o.freeMemory(ctx); err != nil {
 		return err
