@@ -162,14 +162,16 @@ func (out *outbox) flush(c syscall.RawConn, failed func(i int, err error)) {
 	out.n = 0
 }
 
+// sendmmsg sends on a socket that blocks.
 func sendmmsg(c syscall.RawConn, hdrs []mmsghdr) (n int, err error) {
 	var errno syscall.Errno
-	err = c.Write(func(fd uintptr) bool {
+	err = c.Control(func(fd uintptr) {
 		var r uintptr
-		r, _, errno = syscall.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&hdrs[0])), uintptr(len(hdrs)),
-			unix.MSG_DONTWAIT, 0, 0)
+		for errno = unix.EINTR; errno == unix.EINTR; {
+			r, _, errno = syscall.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&hdrs[0])), uintptr(len(hdrs)),
+				0, 0, 0)
+		}
 		n = int(r)
-		return errno != unix.EAGAIN && errno != unix.EINTR
 	})
 	if err == nil && errno != 0 {
 		err = os.NewSyscallError("sendmmsg", errno)
@@ -186,9 +188,10 @@ func (p *port) sendRouted(d Destination, payload []byte) error {
 	info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&oob[unix.SizeofCmsghdr]))
 	info.Spec_dst = p.addr.bytes()
 	var sendErr error
-	err := p.udpIO.Write(func(fd uintptr) bool {
-		sendErr = unix.Sendmsg(int(fd), payload, oob[:], &unix.SockaddrInet4{Port: int(d.Port), Addr: d.IP.As4()}, 0)
-		return !errors.Is(sendErr, unix.EAGAIN) && !errors.Is(sendErr, unix.EINTR)
+	err := p.udpIO.Control(func(fd uintptr) {
+		for sendErr = unix.EINTR; errors.Is(sendErr, unix.EINTR); {
+			sendErr = unix.Sendmsg(int(fd), payload, oob[:], &unix.SockaddrInet4{Port: int(d.Port), Addr: d.IP.As4()}, 0)
+		}
 	})
 	return errors.Join(err, os.NewSyscallError("sendmsg", sendErr))
 }

@@ -85,6 +85,33 @@ func TestRestart(t *testing.T) {
 	s.address(s.lease(alice), got)
 }
 
+// TestSlowInterface: a reply that finds no room in an interface's queue is given up and told of, and holds nobody up
+// once there is room again.
+func TestSlowInterface(t *testing.T) {
+	t.Parallel()
+	defer failing(t)
+	s, _ := newStage(t, setup{})
+	first := s.offer(alice).yiaddr
+	s.servers.Run(t, "tc qdisc add dev br1 root tbf rate 1kbit burst 2k limit 10m")
+	full := false
+	for range 2000 { // the socket's buffer holds some two hundred
+		m := newMessage(dhcp.Discover, bob)
+		s.send(envelope{}, m)
+		e, _ := s.eventThat(func(e dhcp.Event) bool { return e.XID == m.xid && e.Direction == dhcp.Out })
+		if full = e.Decision == dhcp.DecisionNotSent; full {
+			if e.Reason != dhcp.ReasonSendError {
+				t.Errorf("reason %q", e.Reason)
+			}
+			break
+		}
+	}
+	if !full {
+		t.Fatal("every reply found room")
+	}
+	s.servers.Run(t, "tc qdisc del dev br1 root")
+	s.address(s.lease(alice), first)
+}
+
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	_, k := newStage(t, setup{})

@@ -220,7 +220,7 @@ func (t *transmitter) send(replies []outgoing) {
 			t.out.add(o.port.index, replies[end].to.Link, replies[end].packet)
 			end++
 		}
-		t.out.flush(o.port.rawIO, func(i int, err error) { replies[start+i].fail(ReasonSendError, err.Error()) })
+		t.out.flush(o.port.outIO, func(i int, err error) { replies[start+i].fail(ReasonSendError, err.Error()) })
 		start = end
 	}
 	t.done(replies)
