@@ -2,7 +2,6 @@ package dhcp
 
 import (
 	"encoding/binary"
-	"errors"
 	"os"
 	"syscall"
 	"unsafe"
@@ -125,28 +124,41 @@ func (in *inbox) aux(i int) (a auxdata) {
 
 // outbox sends many packets with one system call.
 type outbox struct {
-	hdrs [batchSize]mmsghdr
-	iovs [batchSize]unix.Iovec
-	to   [batchSize]unix.RawSockaddrLinklayer
-	n    int
+	hdrs   [batchSize]mmsghdr
+	iovs   [batchSize]unix.Iovec
+	links  [batchSize]unix.RawSockaddrLinklayer
+	routed [batchSize]unix.RawSockaddrInet4
+	n      int
 }
 
 func (out *outbox) full() bool { return out.n == batchSize }
 
-// add queues an IP packet. The memory of b must stay as it is until flush.
-func (out *outbox) add(ifindex int, to HWAddr, b []byte) {
+// add queues what is to leave by a port: an IP packet for a link-layer destination, otherwise a UDP payload, which goes
+// where the kernel's routes lead. What leaves together goes by one kind of way. The memory of b must stay as it is
+// until flush.
+func (out *outbox) add(p *port, to Destination, b []byte) {
 	i := out.n
 	out.n++
-	sa := &out.to[i]
-	*sa = unix.RawSockaddrLinklayer{
-		Family: unix.AF_PACKET, Protocol: htons(unix.ETH_P_IP), Ifindex: int32(ifindex), Halen: 6,
-	}
-	copy(sa.Addr[:], to.bytes[:6])
 	out.iovs[i].Base = &b[0]
 	out.iovs[i].SetLen(len(b))
 	h := &out.hdrs[i].hdr
-	h.Name, h.Namelen = (*byte)(unsafe.Pointer(sa)), uint32(unsafe.Sizeof(*sa))
 	h.Iov, h.Iovlen = &out.iovs[i], 1
+	if to.Link.IsZero() {
+		sa := &out.routed[i]
+		*sa = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: htons(to.Port), Addr: to.IP.As4()}
+		h.Name, h.Namelen = (*byte)(unsafe.Pointer(sa)), uint32(unsafe.Sizeof(*sa))
+		h.Control = &p.source[0]
+		h.SetControllen(len(p.source))
+		return
+	}
+	sa := &out.links[i]
+	*sa = unix.RawSockaddrLinklayer{
+		Family: unix.AF_PACKET, Protocol: htons(unix.ETH_P_IP), Ifindex: int32(p.index), Halen: 6,
+	}
+	copy(sa.Addr[:], to.Link.bytes[:6])
+	h.Name, h.Namelen = (*byte)(unsafe.Pointer(sa)), uint32(unsafe.Sizeof(*sa))
+	h.Control = nil
+	h.SetControllen(0)
 }
 
 // flush sends what was added, and calls failed for each packet that the kernel refused.
@@ -179,19 +191,13 @@ func sendmmsg(c syscall.RawConn, hdrs []mmsghdr) (n int, err error) {
 	return n, err
 }
 
-// sendRouted sends a UDP payload to where the kernel's routes lead, from the interface's own address.
-func (p *port) sendRouted(d Destination, payload []byte) error {
-	var oob [unix.SizeofCmsghdr + unix.SizeofInet4Pktinfo + 4]byte
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
+// sourceControl is the control message of a UDP datagram that leaves from an address (IP_PKTINFO, ip(7)).
+type sourceControl [unix.SizeofCmsghdr + unix.SizeofInet4Pktinfo + 4]byte
+
+func sourceOf(addr ip4) (c sourceControl) {
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&c[0]))
 	h.Level, h.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
 	h.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
-	info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&oob[unix.SizeofCmsghdr]))
-	info.Spec_dst = p.addr.bytes()
-	var sendErr error
-	err := p.udpIO.Control(func(fd uintptr) {
-		for sendErr = unix.EINTR; errors.Is(sendErr, unix.EINTR); {
-			sendErr = unix.Sendmsg(int(fd), payload, oob[:], &unix.SockaddrInet4{Port: int(d.Port), Addr: d.IP.As4()}, 0)
-		}
-	})
-	return errors.Join(err, os.NewSyscallError("sendmsg", sendErr))
+	(*unix.Inet4Pktinfo)(unsafe.Pointer(&c[unix.SizeofCmsghdr])).Spec_dst = addr.bytes()
+	return c
 }

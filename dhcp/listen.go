@@ -27,6 +27,8 @@ type port struct {
 	outIO syscall.RawConn
 	arpIO syscall.RawConn
 	udpIO syscall.RawConn
+
+	source sourceControl // of datagrams: the interface's own address
 }
 
 // openPort opens the sockets in the network namespace of the calling thread.
@@ -35,7 +37,7 @@ func openPort(i Interface, probe bool) (p *port, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("find interface %q: %w", i.Name, err)
 	}
-	p = &port{name: i.Name, index: link.Index, addr: toIP4(i.Address)}
+	p = &port{name: i.Name, index: link.Index, addr: toIP4(i.Address), source: sourceOf(toIP4(i.Address))}
 	defer func() {
 		if err != nil {
 			_ = p.close()

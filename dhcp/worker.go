@@ -177,7 +177,7 @@ func (w *worker) decide(in Inbound, payload []byte) {
 func (w *worker) pack(r Reply) outgoing {
 	buf := buffers.Get().(*[packetSize]byte)
 	o := outgoing{port: w.port, to: r.To, sent: r.Sent, buf: buf}
-	if r.To.Link.IsZero() {
+	if o.routed() {
 		o.packet = append(buf[:0], r.Payload...)
 	} else {
 		o.packet = appendPacket(buf[:0], w.port.addr, toIP4(r.To.IP), r.To.Port, r.Payload)
@@ -208,19 +208,16 @@ func (t *transmitter) send(replies []outgoing) {
 			start++
 			continue
 		}
-		if o.to.Link.IsZero() {
-			if err := o.port.sendRouted(o.to, o.packet); err != nil {
-				o.fail(ReasonSendError, err.Error())
-			}
-			start++
-			continue
-		}
 		end := start
 		for end < len(replies) && !t.out.full() && replies[end].joins(o) {
-			t.out.add(o.port.index, replies[end].to.Link, replies[end].packet)
+			t.out.add(o.port, replies[end].to, replies[end].packet)
 			end++
 		}
-		t.out.flush(o.port.outIO, func(i int, err error) { replies[start+i].fail(ReasonSendError, err.Error()) })
+		way := o.port.outIO
+		if o.routed() {
+			way = o.port.udpIO
+		}
+		t.out.flush(way, func(i int, err error) { replies[start+i].fail(ReasonSendError, err.Error()) })
 		start = end
 	}
 	t.done(replies)
@@ -228,8 +225,11 @@ func (t *transmitter) send(replies []outgoing) {
 
 // joins tells whether a reply can be sent by the same system call as another.
 func (o *outgoing) joins(first *outgoing) bool {
-	return o.port == first.port && !o.to.Link.IsZero() && o.drop == nil && o.late == nil
+	return o.port == first.port && o.routed() == first.routed() && o.drop == nil && o.late == nil
 }
+
+// routed tells whether a reply goes where the kernel's routes lead.
+func (o *outgoing) routed() bool { return o.to.Link.IsZero() }
 
 // done tells of the replies and gives their memory back.
 func (t *transmitter) done(replies []outgoing) {

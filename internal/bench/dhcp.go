@@ -30,7 +30,7 @@ func (o options) plan() plan {
 	}
 	return plan{
 		rounds: 6, largeRounds: 5, many: 1500 * time.Millisecond, single: 700 * time.Millisecond, large: 1500 * time.Millisecond,
-		preload: 10 * time.Second, perfPeriod: 3, perfTrials: 6, clients: 500, moreClients: 50_000, leases: 1_000_000,
+		preload: 10 * time.Second, perfPeriod: 3, perfTrials: 7, clients: 500, moreClients: 50_000, leases: 1_000_000,
 	}
 }
 

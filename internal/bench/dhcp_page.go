@@ -75,7 +75,7 @@ func dhcpSection(p plan, present []contender, results map[string]*figures, sync,
 	})
 	part("1 outstanding, 500 clients on a /22", func(f *figures) *rounds { return &f.single }, plain)
 
-	fmt.Fprintf(&b, "### perfdhcp\n\nThe greatest rate with at most %d %% drops in %d s, found in %d steps (500 clients, as a relay).\n\n"+
+	fmt.Fprintf(&b, "### perfdhcp\n\nThe greatest rate with at most %d %% drops in %d s, found in %d steps (500 clients, as a relay, `-g single`).\n\n"+
 		"| server | exchanges/s | drops | × Kea |\n|---|---|---|---|\n", dropLimit, p.perfPeriod, p.perfTrials)
 	for _, c := range present {
 		if r := results[c.name].perf; r.rate > 0 {

@@ -49,7 +49,7 @@ func benchPerf(ctx context.Context, o options, p plan, stands []*stand, results 
 	return nil
 }
 
-// rateSearch halves the distance between a rate that was kept and one that was not.
+// rateSearch narrows the gap between a rate that was kept and one that was not.
 type rateSearch struct {
 	low, high, try float64
 	best           perfResult
@@ -74,27 +74,30 @@ func (s *rateSearch) learn(r perfResult) {
 }
 
 var (
-	perfRate  = regexp.MustCompile(`Rate: ([0-9.e+]+) 4-way exchanges/second`)
-	perfDrops = regexp.MustCompile(`drops ratio: ([0-9.e+-]+) ?%`)
+	perfReceived = regexp.MustCompile(`received packets: ([0-9]+)`)
+	perfDrops    = regexp.MustCompile(`drops ratio: ([0-9.e+-]+) ?%`)
 )
 
-// perf runs perfdhcp once.
+// perf runs perfdhcp once, in one thread: with its two, it takes both processors of a small machine from the server, and
+// loses replies in its own socket's queue (UdpRcvbufErrors) long before a quick server is at its end.
 func (s *stand) perf(ctx context.Context, rate float64, p plan) (r perfResult, err error) {
 	args := []string{
-		"netns", "exec", s.clients, "perfdhcp", "-4", "-l", "eth0", "-r", strconv.Itoa(int(rate)), "-R", strconv.Itoa(p.clients),
-		"-p", strconv.Itoa(p.perfPeriod), "-W", "500000", serverAddr,
+		"netns", "exec", s.clients, "perfdhcp", "-4", "-g", "single", "-l", "eth0", "-r", strconv.Itoa(int(rate)),
+		"-R", strconv.Itoa(p.clients), "-p", strconv.Itoa(p.perfPeriod), "-W", "500000", serverAddr,
 	}
 	out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput()
 	exit := new(exec.ExitError)
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 3) { // 3: not every exchange was completed
 		return r, fmt.Errorf("%w: %s", err, out)
 	}
-	found := perfRate.FindSubmatch(out)
+	received := perfReceived.FindAllSubmatch(out, -1)
 	drops := perfDrops.FindAllSubmatch(out, -1)
-	if found == nil || len(drops) == 0 {
+	if len(received) != 2 || len(drops) != 2 {
 		return r, fmt.Errorf("its report is not understood: %s", out)
 	}
-	r.rate, err = strconv.ParseFloat(string(found[1]), 64)
+	// The rate that it reports itself is of the time with its wait for stragglers.
+	acks, err := strconv.Atoi(string(received[1][1]))
+	r.rate = float64(acks) / float64(p.perfPeriod)
 	for _, d := range drops { // of DISCOVER-OFFER and of REQUEST-ACK
 		ratio, parseErr := strconv.ParseFloat(string(d[1]), 64)
 		err = errors.Join(err, parseErr)
