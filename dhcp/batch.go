@@ -133,9 +133,8 @@ type outbox struct {
 
 func (out *outbox) full() bool { return out.n == batchSize }
 
-// add queues what is to leave by a port: an IP packet for a link-layer destination, otherwise a UDP payload, which goes
-// where the kernel's routes lead. What leaves together goes by one kind of way. The memory of b must stay as it is
-// until flush.
+// add queues an IP packet that is to leave by a port: to a link-layer destination, or where the kernel's routes lead. What
+// is flushed together goes by one kind of way. The memory of b must stay as it is until flush.
 func (out *outbox) add(p *port, to Destination, b []byte) {
 	i := out.n
 	out.n++
@@ -145,10 +144,8 @@ func (out *outbox) add(p *port, to Destination, b []byte) {
 	h.Iov, h.Iovlen = &out.iovs[i], 1
 	if to.Link.IsZero() {
 		sa := &out.routed[i]
-		*sa = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: htons(to.Port), Addr: to.IP.As4()}
+		*sa = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: to.IP.As4()}
 		h.Name, h.Namelen = (*byte)(unsafe.Pointer(sa)), uint32(unsafe.Sizeof(*sa))
-		h.Control = &p.source[0]
-		h.SetControllen(len(p.source))
 		return
 	}
 	sa := &out.links[i]
@@ -157,8 +154,6 @@ func (out *outbox) add(p *port, to Destination, b []byte) {
 	}
 	copy(sa.Addr[:], to.Link.bytes[:6])
 	h.Name, h.Namelen = (*byte)(unsafe.Pointer(sa)), uint32(unsafe.Sizeof(*sa))
-	h.Control = nil
-	h.SetControllen(0)
 }
 
 // flush sends what was added, and calls failed for each packet that the kernel refused.
@@ -189,15 +184,4 @@ func sendmmsg(c syscall.RawConn, hdrs []mmsghdr) (n int, err error) {
 		err = os.NewSyscallError("sendmmsg", errno)
 	}
 	return n, err
-}
-
-// sourceControl is the control message of a UDP datagram that leaves from an address (IP_PKTINFO, ip(7)).
-type sourceControl [unix.SizeofCmsghdr + unix.SizeofInet4Pktinfo + 4]byte
-
-func sourceOf(addr ip4) (c sourceControl) {
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&c[0]))
-	h.Level, h.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
-	h.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
-	(*unix.Inet4Pktinfo)(unsafe.Pointer(&c[unix.SizeofCmsghdr])).Spec_dst = addr.bytes()
-	return c
 }

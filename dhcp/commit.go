@@ -77,6 +77,9 @@ func (s *Server) commitAndCompact() error {
 			s.opts.Log.Warn("compact lease journal", "error", err)
 			s.store.base = s.store.at // not again before it has grown as much once more
 		}
+		if err := s.store.err; err != nil {
+			s.alarm(DecisionAlarm, ReasonStoreFailed, err.Error())
+		}
 	}
 	return s.store.err
 }

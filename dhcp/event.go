@@ -47,7 +47,7 @@ func (t MessageType) MarshalText() ([]byte, error) {
 // Direction says where a message of an event was going.
 type Direction uint8
 
-// The directions. Internal is for what happens without a message: a lost disk, a lapsed offer.
+// The directions. Internal is for what happens without a message: a lost disk, a deleted interface.
 const (
 	In Direction = iota + 1
 	Out

@@ -157,6 +157,10 @@ func (e Event) noteText() string {
 		return "leases are written to disk again"
 	case ReasonStoreDamaged:
 		return "the lease journal is damaged: " + e.Detail
+	case ReasonNoRoom:
+		return e.Detail + " found no room in the reply: the client takes no larger one (option 57)"
+	case ReasonInterfaceGone:
+		return "the interface is gone: nothing is answered there any more"
 	case ReasonSilenced:
 		return "the interface falls silent: " + e.Detail
 	case ReasonUnsilenced:

@@ -72,6 +72,10 @@ func appendPacket(dst []byte, from, to ip4, port uint16, payload []byte) []byte 
 	return appendDatagram(dst, from, ServerPort, to, port, payload)
 }
 
+// allowFragments takes DF out of a packet that is routed. The kernel then gives it an identification, and does its header's
+// checksum anew, as for all that leaves by a raw socket (raw(7)).
+func allowFragments(packet []byte) { packet[6] = 0 }
+
 // appendDatagram is appendPacket from any port.
 func appendDatagram(dst []byte, from ip4, fromPort uint16, to ip4, port uint16, payload []byte) []byte {
 	start := len(dst)

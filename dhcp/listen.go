@@ -21,14 +21,11 @@ type port struct {
 	addr  ip4
 	raw   *os.File // AF_PACKET, IPv4 to UDP port 67, in
 	out   *os.File // AF_PACKET, IPv4, out
+	route *os.File // raw IP, out by the kernel's routes
 	arp   *os.File // AF_PACKET, ARP replies, in and out; nil when nothing is probed
 	udp   *os.File // bound to port 67 on the interface
-	rawIO syscall.RawConn
-	outIO syscall.RawConn
-	arpIO syscall.RawConn
-	udpIO syscall.RawConn
 
-	source sourceControl // of datagrams: the interface's own address
+	rawIO, outIO, routeIO, arpIO syscall.RawConn
 }
 
 // openPort opens the sockets in the network namespace of the calling thread.
@@ -37,7 +34,7 @@ func openPort(i Interface, probe bool) (p *port, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("find interface %q: %w", i.Name, err)
 	}
-	p = &port{name: i.Name, index: link.Index, addr: toIP4(i.Address), source: sourceOf(toIP4(i.Address))}
+	p = &port{name: i.Name, index: link.Index, addr: toIP4(i.Address)}
 	defer func() {
 		if err != nil {
 			_ = p.close()
@@ -46,15 +43,18 @@ func openPort(i Interface, probe bool) (p *port, err error) {
 	if p.raw, p.rawIO, err = openPacket(link.Index, unix.ETH_P_IP, requestFilter()); err != nil {
 		return nil, fmt.Errorf("listen for DHCP on %q: %w", i.Name, err)
 	}
-	if p.out, p.outIO, err = openOut(); err != nil {
+	if p.out, p.outIO, err = openOut(unix.AF_PACKET, unix.SOCK_DGRAM, 0); err != nil {
 		return nil, fmt.Errorf("open socket for replies on %q: %w", i.Name, err)
+	}
+	if p.route, p.routeIO, err = openRoute(i.Name); err != nil {
+		return nil, fmt.Errorf("open socket for routed replies on %q: %w", i.Name, err)
 	}
 	if probe {
 		if p.arp, p.arpIO, err = openPacket(link.Index, unix.ETH_P_ARP, arpReplyFilter()); err != nil {
 			return nil, fmt.Errorf("listen for ARP on %q: %w", i.Name, err)
 		}
 	}
-	if p.udp, p.udpIO, err = openUDP(i.Name); err != nil {
+	if p.udp, err = openUDP(i.Name); err != nil {
 		return nil, fmt.Errorf("bind UDP port 67 on %q: %w", i.Name, err)
 	}
 	return p, nil
@@ -135,41 +135,50 @@ func setUpPacket(fd, index, proto int, filter []bpf.Instruction) error {
 // sendPatience is how long a reply waits for room in the queue of an interface that is slow.
 const sendPatience = 20 * time.Millisecond
 
-// openSender opens a socket that only sends. It blocks, and so stays out of the runtime's poller: on a socket that is
+// openOut opens a socket that only sends. It blocks, and so stays out of the runtime's poller: on a socket that is
 // polled, each frame that leaves is an event (EPOLLOUT) that wakes a thread for nothing, a sixth of the server's work.
-func openSender(family int) (fd int, err error) {
-	if fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
-		return -1, os.NewSyscallError("socket", err)
+func openOut(family, kind, proto int) (*os.File, syscall.RawConn, error) {
+	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, proto)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socket", err)
 	}
 	patience := unix.NsecToTimeval(sendPatience.Nanoseconds())
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &patience); err != nil {
 		_ = unix.Close(fd)
-		return -1, os.NewSyscallError("setsockopt SO_SNDTIMEO", err)
+		return nil, nil, os.NewSyscallError("setsockopt SO_SNDTIMEO", err)
 	}
-	return fd, nil
+	return fileOf(fd, "out")
 }
 
-// openOut opens the socket that replies leave by.
-func openOut() (*os.File, syscall.RawConn, error) {
-	fd, err := openSender(unix.AF_PACKET)
-	if err != nil {
+// openRoute opens the socket for what needs routes and neighbours: replies to relays. It takes whole packets, because a
+// UDP socket leaves the checksum to the card (CHECKSUM_PARTIAL), and a bridge or veth to nobody: a relay that reads
+// from a packet socket would get it unfinished.
+func openRoute(name string) (f *os.File, c syscall.RawConn, err error) {
+	if f, c, err = openOut(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_RAW); err != nil {
 		return nil, nil, err
 	}
-	return fileOf(fd, "packet out")
+	var bound error
+	if err = c.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), name) }); err == nil {
+		err = os.NewSyscallError("setsockopt SO_BINDTODEVICE", bound)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	return f, c, nil
 }
 
 // openUDP binds port 67 on the interface. Without it the kernel would answer a renewal with an ICMP
 // port-unreachable, and `ss` would not show the server. What arrives there is dropped by a filter, because the
-// packet socket has it too; what needs routes and neighbours (relays) is sent from there.
-func openUDP(name string) (*os.File, syscall.RawConn, error) {
-	fd, err := openSender(unix.AF_INET)
+// packet socket has it too.
+func openUDP(name string) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, os.NewSyscallError("socket", err)
 	}
 	err = errors.Join(
 		attach(fd, []bpf.Instruction{bpf.RetConstant{Val: 0}}),
 		os.NewSyscallError("setsockopt SO_REUSEADDR", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)),
-		os.NewSyscallError("setsockopt SO_BROADCAST", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1)),
 		os.NewSyscallError("setsockopt SO_BINDTODEVICE", unix.BindToDevice(fd, name)),
 	)
 	if err == nil {
@@ -177,9 +186,9 @@ func openUDP(name string) (*os.File, syscall.RawConn, error) {
 	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return nil, nil, err
+		return nil, err
 	}
-	return fileOf(fd, "udp")
+	return os.NewFile(uintptr(fd), "udp"), nil
 }
 
 // fileOf hands a socket to the runtime, and to its poller if it is non-blocking.
@@ -191,6 +200,27 @@ func fileOf(fd int, name string) (*os.File, syscall.RawConn, error) {
 		return nil, nil, err
 	}
 	return f, c, nil
+}
+
+// isUp tells whether the interface is up, whatever its name is now; unix.ENODEV when it was deleted.
+func (p *port) isUp() (up bool, err error) {
+	ask := func(fd uintptr) {
+		var r *unix.Ifreq
+		if r, err = unix.NewIfreq(p.name); err != nil {
+			return
+		}
+		r.SetUint32(uint32(p.index))
+		if err = unix.IoctlIfreq(int(fd), unix.SIOCGIFNAME, r); err != nil { // fills in the name
+			return
+		}
+		if err = unix.IoctlIfreq(int(fd), unix.SIOCGIFFLAGS, r); err == nil {
+			up = r.Uint16()&unix.IFF_UP != 0
+		}
+	}
+	if err := p.rawIO.Control(ask); err != nil {
+		return false, err
+	}
+	return up, err
 }
 
 // wake makes reads that wait return, now and from now on.
@@ -205,7 +235,7 @@ func (p *port) wake() error {
 
 func (p *port) close() error {
 	var errs []error
-	for _, f := range []*os.File{p.raw, p.out, p.arp, p.udp} {
+	for _, f := range []*os.File{p.raw, p.out, p.route, p.arp, p.udp} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}

@@ -28,7 +28,6 @@ const (
 	ReasonTaken        Reason = "taken"           // the address is another client's
 	ReasonUnknown      Reason = "unknown-binding" // no record of the client, and the server is authoritative
 	ReasonNotServed    Reason = "not-served"      // of this network, but not given out by this server
-	ReasonLapsedOffer  Reason = "lapsed-offer"    // the offer is no longer held and the address has gone
 )
 
 // Why a message was not answered.
@@ -63,4 +62,6 @@ const (
 	ReasonFaultSet       Reason = "fault-set"        // a teaching fault shows from now on
 	ReasonFaultCleared   Reason = "fault-cleared"    // and this one no more
 	ReasonStoreDamaged   Reason = "store-damaged"    // part of the journal was unreadable at start
+	ReasonNoRoom         Reason = "no-room"          // options did not fit into what the client takes (option 57)
+	ReasonInterfaceGone  Reason = "interface-gone"   // the interface was deleted; nothing is answered there any more
 )

@@ -2,6 +2,7 @@ package dhcp
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -29,7 +30,12 @@ func (x *exchange) reply(kind MessageType, yiaddr ip4, lease time.Duration) Repl
 		e.Detail = altered
 		x.emit(e)
 	}
-	s.out, _ = encodeReply(s.out[:0], &h, s.opts, x.room())
+	var omitted int
+	if s.out, omitted = encodeReply(s.out[:0], &h, s.opts, x.room()); omitted > 0 {
+		e := x.event(DecisionNote, ReasonNoRoom)
+		e.Detail = fmt.Sprintf("%d of %d options", omitted, len(s.opts))
+		x.emit(e)
+	}
 	e := x.event(DecisionSent, ReasonSent)
 	e.Direction, e.Type, e.Address, e.Lease = Out, kind, yiaddr.addr(), lease
 	if kind == Nak {

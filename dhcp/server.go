@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +41,9 @@ var ErrLocked = errors.New("lease directory is in use by another server")
 // ErrNoInterface is for an interface that the server does not have.
 var ErrNoInterface = errors.New("interface is not served")
 
+// ErrInterfaceGone is returned by Serve when the last of its interfaces was deleted.
+var ErrInterfaceGone = errors.New("interface is gone")
+
 // Server serves DHCP on one or more interfaces.
 type Server struct {
 	opts  Options
@@ -62,6 +66,7 @@ type Server struct {
 
 	eventMu sync.Mutex // orders the calls of Options.Events
 	group   sync.WaitGroup
+	left    atomic.Int32    // how many interfaces are not gone
 	late    sync.WaitGroup  // what a fault delays
 	ending  <-chan struct{} // closed when the server ends
 }
@@ -114,6 +119,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	s.ending = ctx.Done()
+	s.left.Store(int32(len(s.ports)))
 	errs := make(chan error, 2*len(s.ports))
 	for i, p := range s.ports {
 		s.group.Go(func() { errs <- s.listen(i, p) })
@@ -207,13 +213,46 @@ func (s *Server) listen(i int, p *port) error {
 		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
 			return nil
 		case errors.Is(err, unix.ENETDOWN):
-			// The interface was set down. The kernel tells once, and delivers again when it is up.
 			s.opts.Log.Warn("interface is down", "iface", p.name)
+			if err := s.awaitLink(p); err != nil {
+				return err
+			}
 			continue
 		case err != nil:
 			return fmt.Errorf("receive DHCP on %q: %w", p.name, err)
 		}
 		w.batch(in, n)
+	}
+}
+
+// linkPoll is how often an interface that is down is looked at.
+const linkPoll = 200 * time.Millisecond
+
+// awaitLink waits for an interface that was set down: the kernel tells of that once, delivers again when it is up, and does
+// not tell when it is deleted afterwards. The last one to go ends the server.
+func (s *Server) awaitLink(p *port) error {
+	tick := time.NewTicker(linkPoll)
+	defer tick.Stop()
+	for {
+		up, err := p.isUp()
+		switch {
+		case errors.Is(err, unix.ENODEV):
+			s.emit(Event{Interface: p.name, Direction: Internal, Decision: DecisionAlarm, Reason: ReasonInterfaceGone})
+			if s.left.Add(-1) == 0 {
+				return fmt.Errorf("serve DHCP on %q: %w", p.name, ErrInterfaceGone)
+			}
+			<-s.ending
+			return nil
+		case err != nil:
+			return fmt.Errorf("look at interface %q: %w", p.name, err)
+		case up:
+			return nil
+		}
+		select {
+		case <-s.ending:
+			return nil
+		case <-tick.C:
+		}
 	}
 }
 

@@ -112,6 +112,32 @@ func TestSlowInterface(t *testing.T) {
 	s.address(s.lease(alice), first)
 }
 
+// TestInterfaceGone: a server goes on while its interface is down and when it is up again, under another name as well, and ends
+// when it is deleted.
+func TestInterfaceGone(t *testing.T) {
+	t.Parallel()
+	defer failing(t)
+	s, k := newStage(t, setup{})
+	got := s.lease(alice).yiaddr
+	for _, line := range []string{"ip link set br1 down", "ip link set br1 name br2", "ip link set br2 up"} {
+		s.servers.Run(t, line)
+	}
+	s.servers.Must(t, func() error { return awaitOperational("br2") })
+	s.address(s.lease(alice), got)
+
+	s.servers.Run(t, "ip link del br2")
+	s.reason(dhcp.ReasonInterfaceGone)
+	select {
+	case err := <-k.done:
+		if !errors.Is(err, dhcp.ErrInterfaceGone) {
+			t.Errorf("the server ended: %v", err)
+		}
+	case <-time.After(patient):
+		t.Fatal("the server goes on without an interface")
+	}
+	k.cancel = nil
+}
+
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	_, k := newStage(t, setup{})

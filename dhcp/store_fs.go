@@ -94,6 +94,9 @@ func lockDirectory(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create lease directory: %w", err)
 	}
+	if err := directory(filepath.Dir(dir)).SyncDir(); err != nil { // its name has to survive a power cut as well
+		return nil, fmt.Errorf("sync parent of lease directory: %w", err)
+	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open lock of lease directory: %w", err)

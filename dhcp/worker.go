@@ -12,7 +12,7 @@ type outgoing struct {
 	port   *port
 	to     Destination
 	sent   Event
-	packet []byte // the IP packet, or the UDP payload when the kernel routes it
+	packet []byte // the IP packet
 	buf    *[packetSize]byte
 	drop   *Fault // it is lost
 	late   *Fault // it leaves later
@@ -177,10 +177,9 @@ func (w *worker) decide(in Inbound, payload []byte) {
 func (w *worker) pack(r Reply) outgoing {
 	buf := buffers.Get().(*[packetSize]byte)
 	o := outgoing{port: w.port, to: r.To, sent: r.Sent, buf: buf}
+	o.packet = appendPacket(buf[:0], w.port.addr, toIP4(r.To.IP), r.To.Port, r.Payload)
 	if o.routed() {
-		o.packet = append(buf[:0], r.Payload...)
-	} else {
-		o.packet = appendPacket(buf[:0], w.port.addr, toIP4(r.To.IP), r.To.Port, r.Payload)
+		allowFragments(o.packet)
 	}
 	return o
 }
@@ -215,7 +214,7 @@ func (t *transmitter) send(replies []outgoing) {
 		}
 		way := o.port.outIO
 		if o.routed() {
-			way = o.port.udpIO
+			way = o.port.routeIO
 		}
 		t.out.flush(way, func(i int, err error) { replies[start+i].fail(ReasonSendError, err.Error()) })
 		start = end

@@ -174,6 +174,8 @@ func serveError(err error, cfg dhcp.Config, leases string) error {
 		return diag.New(diag.LeaseStoreForeign, diag.Args{"path": leases, "reason": reasonOf(err)}).Wrap(err)
 	case errors.Is(err, unix.EADDRINUSE), errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return diag.New(diag.DHCPListen, diag.Args{"interface": strings.Join(names, ", ")}).Wrap(err)
+	case errors.Is(err, dhcp.ErrInterfaceGone):
+		return noInterface(names[len(names)-1])
 	}
 	return err
 }

@@ -141,7 +141,7 @@ func (o *dhcpServeOptions) serve(ctx context.Context, cfg dhcp.Config) error {
 	err = server.Serve(ctx)
 	stop()
 	group.Wait()
-	return err
+	return serveError(err, cfg, o.leases)
 }
 
 // warnOfOthers asks who else serves an interface. Our own server does not hear what its host sends, so every OFFER is

@@ -42,7 +42,24 @@ func newLeasesCmd(a *app) *cobra.Command {
 	cmd := a.command("leases [LAB...]", "leases")
 	cmd.ValidArgsFunction = completeLabs(a)
 	cmd.Flags().VarP(newChoice(&a.global.output, outputText, outputJSON, outputCSV), "output", "o", a.T("leases.flag.output"))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return runLeases(cmd.Context(), a, args) }
+	dir := cmd.Flags().String("dir", "", a.T("leases.flag.dir"))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *dir == "" {
+			return runLeases(cmd.Context(), a, args)
+		}
+		if len(args) > 0 {
+			return a.usageError(cmd, "leases.lab-and-dir")
+		}
+		// To a lab, no directory is no lease yet; here it is a wrong name.
+		if _, err := os.ReadDir(*dir); err != nil {
+			return diag.New(diag.FileUnreadable, diag.Args{"file": *dir}).Wrap(err)
+		}
+		leases, err := readLeaseDir(nil, *dir)
+		if err != nil {
+			return err
+		}
+		return printLeases(a, []labLeases{{Name: *dir, Leases: leases}})
+	}
 	return cmd
 }
 
@@ -63,23 +80,27 @@ func runLeases(_ context.Context, a *app, names []string) error {
 	if len(names) == 0 {
 		names = known
 	}
-	var report struct {
-		Labs []labLeases `json:"labs"`
-	}
+	var all []labLeases
 	for _, name := range names {
 		leases, err := readLeases(a, name)
 		if err != nil {
 			return err
 		}
-		report.Labs = append(report.Labs, labLeases{Name: name, Leases: leases})
+		all = append(all, labLeases{Name: name, Leases: leases})
 	}
+	return printLeases(a, all)
+}
+
+func printLeases(a *app, all []labLeases) error {
 	switch a.global.output {
 	case outputJSON:
-		return a.printJSON(report)
+		return a.printJSON(struct {
+			Labs []labLeases `json:"labs"`
+		}{all})
 	case outputCSV:
-		return writeLeasesCSV(a, report.Labs)
+		return writeLeasesCSV(a, all)
 	default:
-		return writeLeases(a, report.Labs)
+		return writeLeases(a, all)
 	}
 }
 
@@ -88,14 +109,19 @@ func readLeases(a *app, name string) ([]labLease, error) {
 	if err != nil {
 		return nil, err
 	}
-	stored, err := dhcp.ReadLeases(files.LeaseDir())
-	if err != nil {
-		return nil, diag.New(diag.LeaseStore, diag.Args{"path": files.LeaseDir()}).Wrap(err)
-	}
 	// A lab whose description is lost still has its leases; only the guests' names are missing then.
 	l, err := readLab(files)
 	if err != nil && !errors.Is(err, errNoLabFile) {
 		return nil, err
+	}
+	return readLeaseDir(l, files.LeaseDir())
+}
+
+// readLeaseDir reads the store of a server: a lab's, whose guests it knows, or of `kvmlab dhcp serve` when l is nil.
+func readLeaseDir(l *lab.Lab, dir string) ([]labLease, error) {
+	stored, err := dhcp.ReadLeases(dir)
+	if err != nil {
+		return nil, diag.New(diag.LeaseStore, diag.Args{"path": dir}).Wrap(err)
 	}
 	var out []labLease
 	for _, s := range stored {

@@ -155,12 +155,13 @@ be lost to everybody.`,
 	},
 	{
 		Code: ReservationWho, Exit: ExitUsage, Args: []string{"problem"},
-		Summary: `a reservation is for a guest, a mac or a client-id; this one has {{.problem}}`,
+		Summary: `a reservation is for a guest, a mac, a client-id or a circuit-id; this one has {{.problem}}`,
 		Hint:    `write {guest: pc1, address: 192.168.1.5} or {mac: 02:00:00:00:00:05, address: 192.168.1.5}`,
 		Explanation: `
-The server recognises the client of a reservation by its MAC address, or by the
-client identifier that it sends. With guest, kvmlab looks the MAC address up;
-with mac or client-id, it is given. Two of them could contradict each other.`,
+The server recognises the client of a reservation by its MAC address, by the
+client identifier that it sends, or by where a relay says that it is plugged in.
+With guest, kvmlab looks the MAC address up; with mac, client-id or circuit-id,
+it is given. Two of them could contradict each other.`,
 	},
 	{
 		Code: UnknownOption, Exit: ExitUsage, Args: []string{"option", "suggestion"},
@@ -231,12 +232,12 @@ address for newcomers), lease=10s, silent.`,
 	},
 	{
 		Code: BadClientID, Exit: ExitUsage, Args: []string{"value"},
-		Summary: `{{quote .value}} is not a client identifier`,
+		Summary: `{{quote .value}} is no identifier in hexadecimal`,
 		Hint:    `write its bytes in hexadecimal, the type first: "01:02:00:5e:00:53:01"`,
 		Explanation: `
 The client identifier (option 61) is a type byte and what follows: 01 and the
 MAC address from many clients, ff and a DUID from those of RFC 4361. It has two
-bytes at least (RFC 2132, section 9.14). kvmlab leases -o json shows what a
-client sent.`,
+bytes at least (RFC 2132, section 9.14). The circuit identifier is whatever the
+relay sends, a name as well: eth0 is "65:74:68:30".`,
 	},
 }

@@ -162,6 +162,8 @@ func (r ReservationSpec) client() string {
 		return r.Guest.Value
 	case r.ClientID.Set:
 		return r.ClientID.Value
+	case r.Circuit.Set:
+		return r.Circuit.Value
 	}
 	return r.MAC.Value.String()
 }
@@ -170,7 +172,7 @@ func (r ReservationSpec) client() string {
 // for equal clients, or "" when it is for nobody known.
 func reservedFor(d *yamlfile.Decoder, s segment, r ReservationSpec) string {
 	named := 0
-	for _, set := range []bool{r.Guest.Set, r.MAC.Set, r.ClientID.Set} {
+	for _, set := range []bool{r.Guest.Set, r.MAC.Set, r.ClientID.Set, r.Circuit.Set} {
 		if set {
 			named++
 		}
@@ -182,6 +184,8 @@ func reservedFor(d *yamlfile.Decoder, s segment, r ReservationSpec) string {
 		return r.MAC.Value.String()
 	case r.ClientID.Set:
 		return "client " + r.ClientID.Value
+	case r.Circuit.Set:
+		return "circuit " + r.Circuit.Value
 	case r.Guest.Set:
 		return s.client(r)
 	case !r.broken:

@@ -176,6 +176,10 @@ func clientKeys() []yamlfile.Key[ReservationSpec] {
 			Doc: "The identifier that the client sends (option 61), in place of its MAC: bytes in hexadecimal, its type first.",
 		}, "bytes in hexadecimal", parseClientID, func(r *ReservationSpec) *yamlfile.Field[string] { return &r.ClientID }),
 		yamlfile.ScalarKey(yamlfile.Key[ReservationSpec]{
+			Name: "circuit-id", Schema: &jsonschema.Schema{Type: "string"},
+			Doc: "What a relay calls the port that the client is plugged into (option 82.1), in place of its MAC: bytes in hexadecimal.",
+		}, "bytes in hexadecimal", parseCircuitID, func(r *ReservationSpec) *yamlfile.Field[string] { return &r.Circuit }),
+		yamlfile.ScalarKey(yamlfile.Key[ReservationSpec]{
 			Name: "address", Required: true, Schema: ipv4(),
 			Doc: "The address that is kept.",
 		}, "an address", yamlfile.ParseAddr, func(r *ReservationSpec) *yamlfile.Field[netip.Addr] { return &r.Address }),
@@ -192,10 +196,16 @@ func clientKeys() []yamlfile.Key[ReservationSpec] {
 }
 
 // parseClientID reads a client identifier: 2 to 255 bytes (RFC 2132, section 9.14).
-func parseClientID(s yamlfile.Scalar) (string, *diag.Diagnostic) {
+func parseClientID(s yamlfile.Scalar) (string, *diag.Diagnostic) { return parseHex(s, 2, 255) }
+
+// parseCircuitID reads a circuit identifier, which with its head has room in option 82 (RFC 3046, section 2.0).
+func parseCircuitID(s yamlfile.Scalar) (string, *diag.Diagnostic) { return parseHex(s, 1, 253) }
+
+// parseHex reads bytes in hexadecimal, with colons or without.
+func parseHex(s yamlfile.Scalar, least, most int) (string, *diag.Diagnostic) {
 	digits := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(s.Value))
 	b, err := hex.DecodeString(digits)
-	if err != nil || len(b) < 2 || len(b) > 255 {
+	if err != nil || len(b) < least || len(b) > most {
 		return "", diag.New(diag.BadClientID, diag.Args{"value": s.Value})
 	}
 	return digits, nil

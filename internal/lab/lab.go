@@ -99,12 +99,16 @@ type Reservation struct {
 	// Guest is the guest it is for, or "" when the file named only a MAC.
 	Guest string `json:"guest,omitempty"`
 	// MAC is the client's hardware address: that of the guest's first NIC on the
-	// bridge, or the one that the file named. It is zero with a ClientID.
+	// bridge, or the one that the file named. It is zero with a ClientID or a
+	// CircuitID.
 	MAC macgen.MAC `json:"mac,omitzero"`
 	// ClientID is the client identifier in its place: option 61 in hexadecimal,
 	// its type byte first.
-	ClientID string     `json:"client_id,omitempty"`
-	Address  netip.Addr `json:"address"`
+	ClientID string `json:"client_id,omitempty"`
+	// CircuitID is a relay's name for where the client is plugged in, in its
+	// place: option 82.1 in hexadecimal.
+	CircuitID string     `json:"circuit_id,omitempty"`
+	Address   netip.Addr `json:"address"`
 	// Hostname is sent as option 12; "" for the guest's name, or none.
 	Hostname string `json:"hostname,omitempty"`
 	// Options go before those of the bridge.

@@ -232,8 +232,8 @@ func newDHCP(s *DHCPSpec, router netip.Addr) *DHCP {
 	}
 	for i, r := range s.Reservations {
 		d.Reservations[i] = Reservation{
-			Guest: r.Guest.Value, MAC: r.MAC.Value, ClientID: r.ClientID.Value, Address: r.Address.Value,
-			Hostname: r.Hostname.Value,
+			Guest: r.Guest.Value, MAC: r.MAC.Value, ClientID: r.ClientID.Value, CircuitID: r.Circuit.Value,
+			Address: r.Address.Value, Hostname: r.Hostname.Value,
 		}
 		if len(r.Options) > 0 {
 			d.Reservations[i].Options = options(r.Options)

@@ -53,12 +53,12 @@ func offSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Enum: []any{"off", false}}
 }
 
-// reservationSchema asks for an address and either a guest, a MAC or a client
-// identifier.
+// reservationSchema asks for an address and either a guest, a MAC, a client
+// identifier or a circuit.
 func reservationSchema() *jsonschema.Schema {
 	s := yamlfile.ObjectSchema("An address that is kept for one client.", reservationKeys())
 	s.OneOf = []*jsonschema.Schema{
-		{Required: []string{"guest"}}, {Required: []string{"mac"}}, {Required: []string{"client-id"}},
+		{Required: []string{"guest"}}, {Required: []string{"mac"}}, {Required: []string{"client-id"}}, {Required: []string{"circuit-id"}},
 	}
 	return s
 }

@@ -61,13 +61,14 @@ type DHCPSpec struct {
 	broken bool
 }
 
-// ReservationSpec is an element of `reservations`: for a guest, for a MAC or for
-// a client identifier.
+// ReservationSpec is an element of `reservations`: for a guest, a MAC, a client
+// identifier or a relay's circuit.
 type ReservationSpec struct {
 	Pos      diag.Pos
 	Guest    yamlfile.Field[string]
 	MAC      yamlfile.Field[macgen.MAC]
 	ClientID yamlfile.Field[string] // as in Reservation
+	Circuit  yamlfile.Field[string] // CircuitID in Reservation
 	Address  yamlfile.Field[netip.Addr]
 	Hostname yamlfile.Field[string]
 	Options  []OptionSpec

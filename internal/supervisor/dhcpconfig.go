@@ -84,10 +84,16 @@ func dhcpRanges(ranges []lab.Range) []dhcp.Range {
 func dhcpReservation(r lab.Reservation) (dhcp.Reservation, error) {
 	out := dhcp.Reservation{Address: r.Address, Hostname: cmp.Or(r.Hostname, r.Guest)}
 	var err error
-	if r.ClientID == "" {
+	switch {
+	case r.ClientID != "":
+		out.ClientID, err = hex.DecodeString(r.ClientID)
+	case r.CircuitID != "":
+		out.CircuitID, err = hex.DecodeString(r.CircuitID)
+	default:
 		out.MAC = dhcp.Ethernet(r.MAC)
-	} else if out.ClientID, err = hex.DecodeString(r.ClientID); err != nil {
-		return out, fmt.Errorf("reservation of %v: read client identifier: %w", r.Address, err)
+	}
+	if err != nil {
+		return out, fmt.Errorf("reservation of %v: read its identifier: %w", r.Address, err)
 	}
 	if out.Options, err = dhcpOptions(r.Options); err != nil {
 		return out, fmt.Errorf("reservation of %v: %w", r.Address, err)

@@ -151,11 +151,22 @@ func (s *Supervisor) serve(ctx context.Context, control net.Listener) error {
 		return errors.Join(web.Shutdown(grace), removeSocket(s.files.SupervisorSocket()))
 	})
 	if s.dhcp != nil {
-		group.Go(func() error { return s.dhcp.Serve(ctx) })
+		group.Go(func() error { return s.runDHCP(ctx) })
 	}
 	group.Go(func() error { return s.watchPorts(ctx) })
 	group.Go(func() error { return s.identifyGuests(ctx) })
 	return group.Wait()
+}
+
+// runDHCP serves until ctx ends. A lab without its bridges is broken, which is told of; the rest of the supervisor goes
+// on, to say so.
+func (s *Supervisor) runDHCP(ctx context.Context) error {
+	err := s.dhcp.Serve(ctx)
+	if errors.Is(err, dhcp.ErrInterfaceGone) {
+		<-ctx.Done()
+		return nil
+	}
+	return err
 }
 
 // removeSocket removes the control socket, which closing the listener has normally done already.
