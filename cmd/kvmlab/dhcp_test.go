@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"io"
 	"os"
@@ -167,20 +168,22 @@ func classServer(leases string, more ...string) []string {
 }
 
 // udhcpc gets a lease with busybox on the clients' side and returns what its script was told.
-func (s *segment) udhcpc(iface string) string { return s.udhcpcIn(s.clients, iface) }
+func (s *segment) udhcpc(iface string, more ...string) string {
+	return s.udhcpcIn(s.clients, iface, more...)
+}
 
 // udhcpcIn is udhcpc in any namespace.
-func (s *segment) udhcpcIn(ns *nstest.Namespace, iface string) string {
+func (s *segment) udhcpcIn(ns *nstest.Namespace, iface string, more ...string) string {
 	s.Helper()
 	nstest.RequireCommand(s, "busybox")
 	script := filepath.Join(s.TempDir(), "script")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\necho $1 $ip $mask $router $dns $domain $lease\n"), 0o755); err != nil {
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho $1 $ip $mask $router $dns $domain $lease $ntpsrv\n"), 0o755); err != nil {
 		s.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
 	defer cancel()
-	out, err := ns.Command(ctx, "busybox", "udhcpc", "-f", "-q", "-n", "-i", iface, "-x", "hostname:pc1", "-s", script).
-		CombinedOutput()
+	args := append([]string{"udhcpc", "-f", "-q", "-n", "-i", iface, "-x", "hostname:pc1", "-s", script}, more...)
+	out, err := ns.Command(ctx, "busybox", args...).CombinedOutput()
 	if err != nil {
 		s.Fatalf("udhcpc: %v\n%s", err, out)
 	}
@@ -199,7 +202,9 @@ func TestDHCPServe(t *testing.T) {
 		t.Errorf("udhcpc was told:\n%s", out)
 	}
 	v.out.await(t, `"decision":"sent"`, `"type":"ACK"`)
+	s.listed(leases)
 	v.stop()
+	s.listed(leases)
 	types := map[string]bool{}
 	for line := range strings.Lines(v.out.text()) {
 		var ev struct {
@@ -223,6 +228,60 @@ func TestDHCPServe(t *testing.T) {
 	}
 	again.out.await(t, "DISCOVER: offer 192.168.1.2 for 10m0s: the client holds it now", "ACK of 192.168.1.2 for 10m0s sent")
 	again.stop()
+}
+
+// listed checks that `kvmlab leases` shows the lease of 192.168.1.2 in a server's directory, in each of its forms.
+func (s *segment) listed(dir string) {
+	s.Helper()
+	text := s.run(s.servers, "leases", "--dir", dir)
+	if text.status != 0 || !strings.Contains(text.out, "192.168.1.2") || !strings.Contains(text.out, "pc1") {
+		s.Errorf("leases: status %d\n%s%s", text.status, text.out, text.err)
+	}
+	rows, err := csv.NewReader(strings.NewReader(s.run(s.servers, "leases", "--dir", dir, "-o", "csv").out)).ReadAll()
+	if err != nil || len(rows) != 2 || rows[0][1] != "address" || rows[1][1] != "192.168.1.2" || rows[1][2] != "bound" {
+		s.Errorf("CSV: %v %q", err, rows)
+	}
+	var report struct {
+		Labs []struct {
+			Name   string
+			Leases []struct{ Address, State, Hostname, Server string }
+		}
+	}
+	out := s.run(s.servers, "leases", "--dir", dir, "-o", "json").out
+	if err := json.Unmarshal([]byte(out), &report); err != nil || len(report.Labs) != 1 || len(report.Labs[0].Leases) != 1 {
+		s.Fatalf("JSON: %v %s", err, out)
+	}
+	if l := report.Labs[0].Leases[0]; l.Address != "192.168.1.2" || l.State != "bound" || l.Hostname != "pc1" || l.Server != "192.168.1.1" {
+		s.Errorf("JSON: %+v", l)
+	}
+}
+
+// TestDHCPServeFlags: two interfaces, two ranges, a reservation outside of them, an option of its own, and bounds for the
+// lease that a client asks for.
+func TestDHCPServeFlags(t *testing.T) {
+	t.Parallel()
+	s := newSegment(t)
+	for _, line := range []string{
+		"ip link add eth2 type veth peer name eth3 netns " + s.clients.Path(), "ip addr add 192.168.1.3/24 dev eth2", "ip link set eth2 up",
+	} {
+		s.servers.Run(t, line)
+	}
+	s.clients.Run(t, "ip link set eth3 address 02:00:5e:00:53:77 up")
+	v := s.serve(s.servers,
+		"--interface", "eth1", "--interface", "eth2", "--subnet", "192.168.1.0/24", "--leases", t.TempDir(), "--no-probe",
+		"--range", "192.168.1.50-192.168.1.50", "--range", "192.168.1.60-192.168.1.61", "--reserve", "02:00:5e:00:53:77=192.168.1.200",
+		"--option", "ntp-servers=192.168.1.9", "--lease-time", "10m", "--min-lease-time", "5m", "--max-lease-time", "30m", "--authoritative")
+	ask := []string{"-O", "ntpsrv", "-x", "lease:7200"}
+	if out := s.udhcpc("eth3", ask...); !strings.Contains(out, "bound 192.168.1.200 24 1800 192.168.1.9") {
+		t.Errorf("the reserved one was told:\n%s", out)
+	}
+	for _, want := range []string{"192.168.1.50", "192.168.1.60", "192.168.1.61"} {
+		s.clients.Run(t, "ip link set eth0 address 02:00:5e:00:53:"+want[len(want)-2:])
+		if out := s.udhcpc("eth0", ask...); !strings.Contains(out, "bound "+want+" 24 1800 192.168.1.9") {
+			t.Errorf("instead of %s a client was told:\n%s", want, out)
+		}
+	}
+	v.stop()
 }
 
 // bridged joins a second server's segment to the first: the clients' side becomes a switch.

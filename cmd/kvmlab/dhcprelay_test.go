@@ -15,12 +15,17 @@ const relayedConfig = `version: 1
 interfaces: [eth1]
 subnets:
   - {subnet: 192.168.1.0/24, range: 192.168.1.20-192.168.1.30, router: 192.168.1.1, lease: 10m}
-  - {subnet: 10.20.0.0/24, relayed: true, range: 10.20.0.100-10.20.0.110, router: 10.20.0.1, lease: 20m}
+  - subnet: 10.20.0.0/24
+    relayed: true
+    range: 10.20.0.100-10.20.0.110
+    router: 10.20.0.1
+    lease: 20m
+    reservations: [{circuit-id: "64:6f:77:6e:32:30", address: 10.20.0.5}]   # the relay's down20
   - {subnet: 10.30.0.0/24, relayed: true, range: 10.30.0.100-10.30.0.110, router: 10.30.0.1, lease: 30m}
 `
 
 // TestDHCPServeRelayed: one server, told by a file, serves its own link and two networks behind ISC dhcrelay, each client
-// with what is configured for its network, also after a restart.
+// with what is configured for its network, or for the relay's port that it is at, also after a restart.
 func TestDHCPServeRelayed(t *testing.T) {
 	t.Parallel()
 	nstest.RequireCommand(t, "dhcrelay", "busybox")
@@ -37,7 +42,7 @@ func TestDHCPServeRelayed(t *testing.T) {
 			in   *nstest.Namespace
 			want string
 		}{
-			{pcs[0], "bound 10.20.0.100 24 10.20.0.1 1200"},
+			{pcs[0], "bound 10.20.0.5 24 10.20.0.1 1200"},
 			{pcs[1], "bound 10.30.0.100 24 10.30.0.1 1800"},
 			{s.clients, "bound 192.168.1.20 24 192.168.1.1 600"},
 		} {
@@ -46,7 +51,7 @@ func TestDHCPServeRelayed(t *testing.T) {
 				t.Errorf("want %q, udhcpc was told:\n%s", one.want, said)
 			}
 		}
-		v.out.await(t, "ACK of 10.20.0.100 for 20m0s sent", "ACK of 10.30.0.100 for 30m0s sent", "ACK of 192.168.1.20 for 10m0s sent")
+		v.out.await(t, "ACK of 10.20.0.5 for 20m0s sent", "ACK of 10.30.0.100 for 30m0s sent", "ACK of 192.168.1.20 for 10m0s sent")
 		v.stop()
 	}
 	held, err := dhcp.ReadLeases(leases)
