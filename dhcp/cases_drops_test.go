@@ -59,6 +59,10 @@ func dropCases() []conformanceCase {
 				m := newMessage(dhcp.Discover, alice, func(m *message) { m.tail = bytes.Repeat([]byte{0}, 65000) })
 				s.send(envelope{}, m)
 				s.canary(func(*reply) {})
+				e, ok := s.eventThat(func(e dhcp.Event) bool { return e.MAC == eth(alice) })
+				if ok && (e.Decision != dhcp.DecisionIgnore || e.Reason != dhcp.ReasonMalformed) {
+					s.failf("%v because of %q", e.Decision, e.Reason)
+				}
 			},
 		},
 		{

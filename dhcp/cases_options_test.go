@@ -42,6 +42,9 @@ func optionChoiceCases() []conformanceCase {
 			play: func(s *stage) {
 				r := s.ask(envelope{}, reboot(alice, ip("172.16.0.7"), asking(1, 3, 6, 15, 51, 58, 59), with(61, 1, 2, 3)))
 				s.only(s.must(r, dhcp.Nak), 53, 54, 56, 60, 61, 82)
+				if s.ring() != nil {
+					s.echoedInNak()
+				}
 			},
 		},
 		{
@@ -65,6 +68,11 @@ func optionChoiceCases() []conformanceCase {
 				asked := slices.DeleteFunc(codes, func(c uint8) bool { return !slices.Contains([]uint8{1, 15, 6, 3}, c) })
 				if !slices.Equal(asked, []uint8{1, 15, 6, 3}) {
 					s.failf("the options asked for came in the order %v", asked)
+				}
+				if s.ring() != nil {
+					s.ordered(r)
+					s.ordered(s.lease(bob, asking(1, 15, 6, 3)))
+					s.ordered(s.must(s.ask(envelope{}, reboot(alice, ip("172.16.0.7"), with(61, 0, 9))), dhcp.Nak))
 				}
 			},
 		},
@@ -105,9 +113,34 @@ func optionChoiceCases() []conformanceCase {
 					if lease != 600 || sent && (t1 == 0 || t1 >= t2 || t2 >= lease) || !sent && s.ring() != nil {
 						s.failf("T1 %d, T2 %d, lease %d", t1, t2, lease)
 					}
+					if s.ring() != nil && (t1 != 300 || t2 != 525) {
+						s.failf("T1 %d and T2 %d are not 0.5 and 0.875 of %d", t1, t2, lease)
+					}
 				}
 			},
 		},
+	}
+}
+
+// echoedInNak checks that a NAK says why, and gives back what the client and its relay sent.
+func (s *stage) echoedInNak() {
+	r := s.must(s.ask(envelope{}, reboot(alice, ip("172.16.0.7"), throughRelay(relayIP), asking(1, 3, 51, 56),
+		with(60, 'x'), with(61, 1, 2, 3), with(82, 1, 1, 7))), dhcp.Nak)
+	s.only(r, 53, 54, 56, 60, 61, 82)
+	s.value(r, 61, []byte{1, 2, 3})
+	s.value(r, 82, []byte{1, 1, 7})
+	if len(r.option(56)) == 0 {
+		s.failf("NAK without a message")
+	}
+}
+
+// ordered checks that the message type is the first option, and that End is the last thing in a message.
+func (s *stage) ordered(r *reply) {
+	if codes := r.codes(); codes[0] != 53 {
+		s.failf("%v: the options are %v", r.kind, codes)
+	}
+	if len(bytes.Trim(r.rest, "\x00")) > 0 {
+		s.failf("%v: behind End is %x", r.kind, r.rest)
 	}
 }
 
@@ -133,6 +166,10 @@ func optionFormatCases() []conformanceCase {
 					s.failf("%d octets", n)
 				}
 				s.value(r, 1, []byte{255, 255, 255, 0})
+				if s.ring() != nil { // what is left out is the last one, which no field has room for
+					s.only(r, 53, 54, 51, 58, 59, 1, 3, 224, 225, 226, 52)
+					s.lacksNone(r, 53, 54, 51, 58, 59, 1, 3, 224, 225, 226)
+				}
 			},
 		},
 		{
@@ -175,6 +212,9 @@ func optionFormatCases() []conformanceCase {
 				}
 				if r.inFile == 0 {
 					s.failf("nothing is in file")
+				}
+				if codes := r.codes(); s.ring() != nil && (r.inFile != 1 || r.inSname != 1 || codes[len(codes)-1] != 227) {
+					s.failf("of %v, %d are in file and %d in sname", codes, r.inFile, r.inSname)
 				}
 			},
 		},

@@ -65,6 +65,9 @@ func selectingCases() []conformanceCase {
 				if second := s.await(m); !bytes.Equal(first.payload, second.payload) {
 					s.failf("the second answer differs: %v of %v", second.kind, second.yiaddr)
 				}
+				if k, ok := s.running.(*inProcess); ok && len(k.srv.Leases()) != 1 {
+					s.failf("the leases are %+v", k.srv.Leases())
+				}
 			},
 		},
 	}

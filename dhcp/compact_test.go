@@ -13,7 +13,8 @@ import (
 )
 
 // TestCompaction: a new generation holds what the old one held; one that cannot be written leaves the old one whole,
-// with what comes after it; the generation before the current one is kept, older ones are not.
+// with what comes after it; one whose name may not last ends all writing until the next; the generation before the
+// current one is kept, older ones are not.
 func TestCompaction(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -47,14 +48,34 @@ func TestCompaction(t *testing.T) {
 	}
 	lease()
 	lease()
-	for _, failure := range []error{syscall.ENOSPC, syscall.EIO} {
-		disk.fail(failure, nil)
-		if err := store.Compact(); !errors.Is(err, failure) {
+	for name, set := range map[string]func(error){
+		"write":  func(err error) { disk.fail(err, nil) },
+		"sync":   func(err error) { disk.fail(nil, err) },
+		"rename": func(err error) { disk.failNames(err, nil) },
+	} {
+		for _, failure := range []error{syscall.ENOSPC, syscall.EIO} {
+			set(failure)
+			if err := store.Compact(); !errors.Is(err, failure) {
+				t.Fatalf("%s: %v", name, err)
+			}
+			set(nil)
+			lease()
+			onDisk()
+		}
+	}
+	disk.failNames(nil, syscall.EIO)
+	for range 2 {
+		if err := store.Compact(); !errors.Is(err, syscall.EIO) {
 			t.Fatal(err)
 		}
-		disk.fail(nil, nil)
-		lease()
 		onDisk()
+		if err := store.Write(); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("written, while nobody knows which generation a power cut leaves: %v", err)
+		}
+	}
+	disk.failNames(nil, nil)
+	if err := store.Write(); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("written to a generation that has failed: %v", err)
 	}
 	for range 3 {
 		if err := store.Compact(); err != nil {

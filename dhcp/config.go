@@ -44,6 +44,7 @@ const (
 	DefaultOfferHold  = 45 * time.Second
 	DefaultQuarantine = 10 * time.Minute
 	DefaultLease      = 10 * time.Minute
+	defaultMinLease   = 30 * time.Second // udhcpc takes no shorter one to heart
 )
 
 // Interface is a link that the server listens on.
@@ -63,7 +64,7 @@ type Subnet struct {
 	Options      []Option      // what clients get when they ask for it; the subnet mask (1) follows from Prefix
 
 	Lease    time.Duration // for clients that do not ask for a time; zero is DefaultLease
-	MinLease time.Duration // a shorter request is raised to this; zero is no bound
+	MinLease time.Duration // a shorter request is raised to this; zero is half a minute, or Lease if that is less
 	MaxLease time.Duration // a longer request is cut to this; zero is Lease
 
 	// NextServer is siaddr: where a client that boots from the network goes on (RFC 2131 section 2).

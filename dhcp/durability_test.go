@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,22 +24,47 @@ import (
 	"github.com/kvmlab/kvmlab/dhcp"
 )
 
-// failingDisk is a real directory on which writing or syncing fails while an error is set: what a test cannot make a
-// real disk do when it wants. It counts syncs after a failed one, because none of them may be trusted.
+// failingDisk is a real directory on which writing, syncing or renaming fails while an error is set: what a test cannot
+// make a real disk do when it wants. It counts syncs after a failed one, because none of them may be trusted.
 type failingDisk struct {
 	dhcp.Disk
 
-	mu          sync.Mutex
-	write, sync error
-	slow        time.Duration   // how long a sync takes
-	dirty       map[string]bool // files on which a sync has failed
-	trusted     []string        // synced again all the same
+	mu              sync.Mutex
+	write, sync     error
+	rename, syncDir error
+	slow            time.Duration   // how long a sync takes
+	dirty           map[string]bool // files on which a sync has failed
+	trusted         []string        // synced again all the same
 }
 
 func (d *failingDisk) fail(write, sync error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.write, d.sync = write, sync
+}
+
+func (d *failingDisk) failNames(rename, syncDir error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rename, d.syncDir = rename, syncDir
+}
+
+func (d *failingDisk) Rename(from, to string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rename != nil {
+		return d.rename
+	}
+	return d.Disk.Rename(from, to)
+}
+
+func (d *failingDisk) SyncDir() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.syncDir != nil {
+		return d.syncDir
+	}
+	return d.Disk.SyncDir()
 }
 
 func (d *failingDisk) Create(name string) (dhcp.DiskFile, error) {
@@ -129,6 +158,48 @@ func TestDiskFails(t *testing.T) {
 				s.address(s.must(s.ask(envelope{}, reboot(*who, a)), dhcp.Ack), a)
 			}
 		})
+	}
+}
+
+// TestCompactionFails: when nobody knows whether a new generation's name will survive a power cut, an alarm tells so,
+// once, and no ACK leaves; when the disk works again, all of it is as before.
+func TestCompactionFails(t *testing.T) {
+	t.Parallel()
+	defer failing(t)
+	disk := &failingDisk{Disk: dhcp.Directory(t.TempDir()), dirty: map[string]bool{}}
+	s, k := stageOnDisk(t, newWire(t, 0), disk)
+	before := s.lease(bob).yiaddr
+	o := s.offer(alice)
+
+	disk.failNames(nil, syscall.EIO)
+	k.srv.Bloat()
+	alarm, _ := s.eventThat(func(e dhcp.Event) bool { return e.Reason == dhcp.ReasonStoreFailed })
+	if alarm.Decision != dhcp.DecisionAlarm || !strings.Contains(alarm.Text(), syscall.EIO.Error()) {
+		t.Errorf("event %+v", alarm)
+	}
+	m := selecting(alice, o.yiaddr)
+	s.send(envelope{}, m)
+	s.eventThat(func(e dhcp.Event) bool { return e.XID == m.xid && e.Reason == dhcp.ReasonNotDurable })
+	s.canary(func(r *reply) {
+		if r.xid == m.xid {
+			t.Errorf("%v without a durable lease", r.kind)
+		}
+	})
+
+	disk.failNames(nil, nil)
+	s.eventThat(func(e dhcp.Event) bool {
+		if e.Reason == dhcp.ReasonStoreFailed {
+			t.Errorf("told again: %+v", e)
+		}
+		return e.Reason == dhcp.ReasonStoreBack
+	})
+	s.sendFrame(envelope{from: alice}.frame(m.bytes()))
+	s.address(s.must(s.await(m), dhcp.Ack), o.yiaddr)
+	if err := errors.Join(k.stop(), k.open()); err != nil {
+		t.Fatal(err)
+	}
+	for who, a := range map[*net.HardwareAddr]netip.Addr{&alice: o.yiaddr, &bob: before} {
+		s.address(s.must(s.ask(envelope{}, reboot(*who, a)), dhcp.Ack), a)
 	}
 }
 
@@ -253,26 +324,7 @@ func fill(t *testing.T, path string) {
 // may: what comes before the torn record is loaded, nothing else is, and the server works on.
 func TestTornJournal(t *testing.T) {
 	t.Parallel()
-	cfg := setup{}.config()
-	var steps []int // the journal's length after each lease
-	journal, seq := dhcp.EmptyJournal(), uint64(0)
-	table, err := dhcp.NewTable(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 5 {
-		m := selecting(net.HardwareAddr{2, 0, 0x5e, 3, 0, byte(i)}, netip.AddrFrom4([4]byte{192, 168, 1, byte(20 + i)}))
-		var parsed dhcp.Message
-		if err := parsed.Parse(m.bytes()); err != nil {
-			t.Fatal(err)
-		}
-		dhcp.Handle(start, table, dhcp.Inbound{Src: nobody, Dst: everyone, Message: &parsed})
-		records := table.Changes()
-		seq = dhcp.Stamp(records, seq)
-		journal = append(journal, records...)
-		steps = append(steps, len(journal))
-	}
-	want := table.Leases(start)
+	journal, steps, want := journalOf(t, 0, 1, 2, 3, 4)
 	for cut := steps[1]; cut <= len(journal); cut++ {
 		whole := 2
 		for whole < len(steps) && steps[whole] <= cut {
@@ -287,10 +339,146 @@ func TestTornJournal(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := dhcp.ReadLeasesAt(dir, start)
-			if diff := cmp.Diff(want[:whole], got, cmpopts.EquateComparable(netip.Addr{}, dhcp.HWAddr{})); err != nil || diff != "" {
+			if diff := differ(want[:whole], got); err != nil || diff != "" {
 				t.Fatalf("cut at %d, then %s: %v\n%s", cut, name, err, diff)
 			}
 			_ = os.RemoveAll(dir)
+			if diff := worksOn(t, torn, want[:whole]); diff != "" {
+				t.Fatalf("opened with a cut at %d, then %s:\n%s", cut, name, diff)
+			}
+		}
+	}
+}
+
+// journalOf writes a journal of one lease for each number, which is the sequence of the record before it. It tells the
+// journal's length after each of them, and which leases there are.
+func journalOf(t *testing.T, after ...uint64) (journal []byte, steps []int, leases []dhcp.Lease) {
+	t.Helper()
+	journal = dhcp.EmptyJournal()
+	d := newDesk(t, func(c *dhcp.Config) { *c = setup{}.config() })
+	for i, last := range after {
+		m := selecting(net.HardwareAddr{2, 0, 0x5e, 3, 0, byte(i)}, netip.AddrFrom4([4]byte{192, 168, 1, byte(20 + i)}))
+		d.decides(false, m, dhcp.DecisionAck, dhcp.ReasonSelecting)
+		records := d.table.Changes()
+		dhcp.Stamp(records, last)
+		journal = append(journal, records...)
+		steps = append(steps, len(journal))
+	}
+	return journal, steps, d.table.Leases(start)
+}
+
+func differ(want, got []dhcp.Lease) string {
+	return cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, dhcp.HWAddr{}), cmpopts.EquateEmpty())
+}
+
+// worksOn opens a server's store on a journal twice, and lets one more client have a lease in between. It tells how
+// what is there differs from what is wanted.
+func worksOn(t *testing.T, journal []byte, want []dhcp.Lease) string {
+	t.Helper()
+	disk := memoryDisk{dhcp.JournalName(1): {bytes.Clone(journal)}}
+	for range 2 {
+		d := newDesk(t, func(c *dhcp.Config) { *c = setup{}.config() })
+		store, err := dhcp.OpenStore(disk, d.table)
+		if err != nil {
+			return err.Error()
+		}
+		if diff := differ(want, d.table.Leases(start)); diff != "" {
+			return diff
+		}
+		d.lease(alice, withAddress(50, ip("192.168.1.99")))
+		if err := store.Write(); err != nil {
+			return err.Error()
+		}
+		want = d.table.Leases(start)
+	}
+	return ""
+}
+
+// memoryDisk is a disk that is quick.
+type memoryDisk map[string]*memoryFile
+
+type memoryFile struct{ octets []byte }
+
+func (d memoryDisk) List() ([]string, error) { return slices.Collect(maps.Keys(d)), nil }
+
+func (d memoryDisk) Read(name string) ([]byte, error) {
+	f, err := d.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Clone(f.octets), nil
+}
+
+func (d memoryDisk) find(name string) (*memoryFile, error) {
+	if f := d[name]; f != nil {
+		return f, nil
+	}
+	return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+}
+
+func (d memoryDisk) Create(name string) (dhcp.DiskFile, error) {
+	d[name] = &memoryFile{}
+	return d[name], nil
+}
+
+func (d memoryDisk) Open(name string) (dhcp.DiskFile, error) { return d.find(name) }
+
+func (d memoryDisk) Rename(from, to string) error {
+	f, err := d.find(from)
+	if err != nil {
+		return err
+	}
+	delete(d, from)
+	d[to] = f
+	return nil
+}
+
+func (d memoryDisk) Remove(name string) error {
+	_, err := d.find(name)
+	delete(d, name)
+	return err
+}
+
+func (memoryDisk) SyncDir() error { return nil }
+
+func (f *memoryFile) WriteAt(b []byte, at int64) (int, error) {
+	if end := int(at) + len(b); end > len(f.octets) {
+		f.octets = append(f.octets, make([]byte, end-len(f.octets))...)
+	}
+	return copy(f.octets[at:], b), nil
+}
+
+func (*memoryFile) Datasync() error { return nil }
+func (*memoryFile) Close() error    { return nil }
+
+// TestSequence: a record that does not follow on the one before it ends the journal, however sound it is: it is left
+// over from something else. The first one may have any number.
+func TestSequence(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		after []uint64
+		whole int
+	}{
+		"from one":      {[]uint64{0, 1, 2, 3, 4}, 5},
+		"from far":      {[]uint64{70, 71, 72}, 3},
+		"one is absent": {[]uint64{0, 1, 3, 4}, 2},
+		"one is twice":  {[]uint64{0, 1, 1, 2}, 2},
+		"back to one":   {[]uint64{5, 6, 7, 0, 1}, 3},
+	} {
+		journal, steps, leases := journalOf(t, tt.after...)
+		table, err := dhcp.NewTable(setup{}.config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		end, last, rest := table.Load(journal)
+		if end != steps[tt.whole-1] || last != tt.after[tt.whole-1]+1 || rest != (tt.whole < len(steps)) {
+			t.Errorf("%s: the end is at %d of %v, the last sequence %d, a rest %v", name, end, steps, last, rest)
+		}
+		if diff := differ(leases[:tt.whole], table.Leases(start)); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
+		}
+		if diff := worksOn(t, journal, leases[:tt.whole]); diff != "" {
+			t.Errorf("%s, opened:\n%s", name, diff)
 		}
 	}
 }

@@ -68,7 +68,9 @@ func (e Event) nakText() string {
 	switch e.Reason {
 	case ReasonWrongNetwork:
 		return fmt.Sprintf("%v is not on this network", e.Address)
-	case ReasonWrongAddress, ReasonNotServed:
+	case ReasonNotServed:
+		return fmt.Sprintf("%v is not lent to this client, or not any more", e.Address)
+	case ReasonWrongAddress:
 		if e.Other.IsValid() {
 			return fmt.Sprintf("%v is not this client's address; %v is", e.Address, e.Other)
 		}

@@ -1,6 +1,9 @@
 package dhcp
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // What the tests of package dhcp_test need to see of the inside.
 
@@ -88,6 +91,42 @@ func LoadDirectory(dir string, t *Table) error {
 		return err
 	}
 	return s.close()
+}
+
+// Bloat makes the server compact its journal, as it does when it has grown large. No lease may be given meanwhile.
+func (s *Server) Bloat() {
+	s.committing.Lock()
+	s.store.at += minCompact // only the new generation says where the next record goes
+	s.committing.Unlock()
+	s.wakeCommitter()
+}
+
+// Contradictions are where clients and bindings do not agree on who has what: an address that two own, a client that
+// owns two.
+func (t *Table) Contradictions() (out []string) {
+	wrong := func(what string, a ip4) { out = append(out, fmt.Sprintf("%v: %s", a.addr(), what)) }
+	for _, s := range t.subnets {
+		for key, c := range s.clients {
+			if b := c.owns; b != nil && (b.owner != c || t.byAddr[b.addr] != b || b.sub != s) {
+				wrong("it is not of its client", b.addr)
+			}
+			if b := c.offered; b != nil && (b.offeredTo != c || t.byAddr[b.addr] != b || b.sub != s) {
+				wrong("it is not offered to its client", b.addr)
+			}
+			if key != c.key || c.owns == nil && c.offered == nil {
+				out = append(out, fmt.Sprintf("client %q, under %q, has nothing", c.key, key))
+			}
+		}
+	}
+	for a, b := range t.byAddr {
+		if c := b.owner; b.addr != a || c != nil && (c.owns != b || b.sub.clients[c.key] != c) {
+			wrong("its owner has another", a)
+		}
+		if c := b.offeredTo; c != nil && (c.offered != b || b.sub.clients[c.key] != c) {
+			wrong("it is offered to who has another offer", a)
+		}
+	}
+	return out
 }
 
 // Store is the lease store of a table.

@@ -97,9 +97,14 @@ func FuzzHandle(f *testing.F) {
 		}
 		for range 3 {
 			r, events := dhcp.Handle(now, table, in)
-			checkHandled(t, &m, r, events)
 			if r.Probe.IsValid() {
+				checkUndecided(t, r, events)
 				table.Clear(now, r.Probe)
+				r, events = dhcp.Handle(now, table, in)
+			}
+			checkHandled(t, &m, r, events)
+			if wrong := table.Contradictions(); len(wrong) > 0 {
+				t.Error(wrong)
 			}
 			now = now.Add(time.Minute)
 		}
@@ -109,18 +114,45 @@ func FuzzHandle(f *testing.F) {
 	})
 }
 
+// checkUndecided is what holds for a message that waits for a probe.
+func checkUndecided(t *testing.T, r dhcp.Reply, events []dhcp.Event) {
+	t.Helper()
+	if r.Type != 0 || len(r.Payload) > 0 {
+		t.Errorf("a reply before the probe: %+v", r)
+	}
+	for _, e := range events {
+		if e.Decision != dhcp.DecisionNote {
+			t.Errorf("a decision before the probe: %+v", e)
+		}
+	}
+}
+
 // checkHandled is what holds for every message.
 func checkHandled(t *testing.T, m *dhcp.Message, r dhcp.Reply, events []dhcp.Event) {
 	t.Helper()
-	for _, e := range events {
-		if e.Reason == "" || e.Text() == "" {
+	if r.Probe.IsValid() {
+		t.Errorf("%v is probed again", r.Probe)
+	}
+	if len(events) == 0 {
+		t.Fatal("no event")
+	}
+	for i, e := range events {
+		if e.Reason == "" || e.Text() == "" || e.Direction != dhcp.In {
 			t.Errorf("event without reason: %+v", e)
 		}
-	}
-	if r.Type == 0 {
-		if len(events) == 0 && !r.Probe.IsValid() {
-			t.Error("silence without an event")
+		if decides := e.Decision != dhcp.DecisionNote; decides != (i == 0) {
+			t.Errorf("event %d is %v", i, e.Decision)
 		}
+	}
+	decided := map[dhcp.MessageType]dhcp.Decision{
+		dhcp.Offer: dhcp.DecisionOffer, dhcp.Ack: dhcp.DecisionAck, dhcp.Nak: dhcp.DecisionNak,
+	}
+	switch got := events[0].Decision; {
+	case r.Type != 0 && decided[r.Type] != got:
+		t.Errorf("%v after the decision to %v", r.Type, got)
+	case r.Type == 0 && got != dhcp.DecisionIgnore && got != dhcp.DecisionAccept:
+		t.Errorf("silence after the decision to %v", got)
+	case r.Type == 0:
 		return
 	}
 	reply := readReply(frame{payload: r.Payload})
@@ -147,6 +179,7 @@ func FuzzJournal(f *testing.F) {
 	f.Add(whole[:len(whole)-3])
 	f.Add(append(bytes.Clone(whole), make([]byte, 64)...))
 	f.Add(dhcp.EmptyJournal())
+	f.Add(movedJournal(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		table := fuzzTable(t, now.Add(-time.Hour))
 		end, _, _ := table.Load(dhcp.Restamped(b))
@@ -156,10 +189,52 @@ func FuzzJournal(f *testing.F) {
 		again := fuzzTable(t, now.Add(-time.Hour))
 		again.Load(table.Journal())
 		want, got := table.Leases(now), again.Leases(now)
+		if len(got) != len(want) {
+			t.Fatalf("loaded again:\n%+v, want\n%+v", got, want)
+		}
 		for i, l := range want {
-			if i >= len(got) || got[i].Address != l.Address || got[i].MAC != l.MAC || got[i].State != l.State {
+			if got[i].Address != l.Address || got[i].MAC != l.MAC || got[i].State != l.State {
 				t.Fatalf("loaded again:\n%+v, want\n%+v", got, want)
 			}
 		}
+		checkLoaded(t, table, now)
 	})
+}
+
+// movedJournal says of a client that it has one address, and then that it has another, without a word of the first one's
+// end, as a crash may leave it.
+func movedJournal(tb testing.TB) []byte {
+	tb.Helper()
+	journal := dhcp.EmptyJournal()
+	for _, a := range []string{one, "192.168.1.21"} {
+		table, err := dhcp.NewTable(setup{}.config())
+		if err != nil {
+			tb.Fatal(err)
+		}
+		var parsed dhcp.Message
+		if err := parsed.Parse(selecting(alice, ip(a)).bytes()); err != nil {
+			tb.Fatal(err)
+		}
+		dhcp.Handle(start, table, dhcp.Inbound{Src: nobody, Dst: everyone, Message: &parsed})
+		journal = append(journal, table.Changes()...)
+	}
+	return journal
+}
+
+// checkLoaded: no address is owned twice, no client has two addresses in one subnet, and what is given out from now on
+// keeps it so.
+func checkLoaded(t *testing.T, table *dhcp.Table, now time.Time) {
+	t.Helper()
+	for _, b := range append([][]byte{nil}, seedMessages()...) {
+		var m dhcp.Message
+		if b != nil && m.Parse(b) == nil {
+			r, _ := dhcp.Handle(now, table, dhcp.Inbound{Src: nobody, Dst: everyone, Message: &m})
+			if r.Probe.IsValid() {
+				table.Clear(now, r.Probe)
+			}
+		}
+		if wrong := table.Contradictions(); len(wrong) > 0 {
+			t.Fatal(wrong)
+		}
+	}
 }

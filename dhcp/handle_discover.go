@@ -18,14 +18,15 @@ func (x *exchange) discover() Reply {
 		if b.probing {
 			return x.ignore(ReasonProbing, "")
 		}
-		b.probing = true
+		b.probing, b.fresh = true, true
 		t.offer(x.now, b, x.client(), why)
 		return Reply{Probe: a.addr()}
 	}
 	c, b := x.client(), t.bindingAt(s, a)
-	if why == ReasonSameOffer && b.probedAt == x.now {
-		why = b.why // this is the first time, after its probe
+	if why == ReasonSameOffer && b.fresh {
+		why = b.why
 	}
+	b.fresh = false
 	lease := x.leaseTime()
 	if (t.cfg.RapidCommit || s.cfg.RapidCommit) && m.Has(OptRapidCommit) && !x.wantsIPv6Only() {
 		return x.ack(b, c, lease, ReasonRapidCommit)

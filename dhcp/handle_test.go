@@ -165,10 +165,12 @@ func TestPolicy(t *testing.T) {
 			d.wants(d.lease(bob, withAddress(50, ip(one))), one)
 		}},
 		{"an offer that was not taken is free again", nil, func(d *desk) {
-			d.put(newMessage(dhcp.Discover, alice))
+			d.put(newMessage(dhcp.Discover, alice)) // it is held for 30 to 60 s, as clients wait for up to half a minute
 			d.wants(d.lease(bob, withAddress(50, ip(one))), "192.168.1.21")
-			d.now = d.now.Add(dhcp.DefaultOfferHold + time.Second)
-			d.wants(d.lease(third, withAddress(50, ip(one))), one)
+			d.now = d.now.Add(30 * time.Second)
+			d.wants(d.lease(third, withAddress(50, ip(one))), "192.168.1.22")
+			d.now = d.now.Add(30 * time.Second)
+			d.wants(d.lease(fourth, withAddress(50, ip(one))), one)
 		}},
 		{"cloned guests are told of", nil, func(d *desk) {
 			d.wants(d.lease(alice, with(61, 255, 'm')), one)

@@ -24,6 +24,7 @@ type port struct {
 	route *os.File // raw IP, out by the kernel's routes
 	arp   *os.File // AF_PACKET, ARP replies, in and out; nil when nothing is probed
 	udp   *os.File // bound to port 67 on the interface
+	claim *os.File // says to other servers of this make that the interface is served
 
 	rawIO, outIO, routeIO, arpIO syscall.RawConn
 }
@@ -35,11 +36,15 @@ func openPort(i Interface, probe bool) (p *port, err error) {
 		return nil, fmt.Errorf("find interface %q: %w", i.Name, err)
 	}
 	p = &port{name: i.Name, index: link.Index, addr: toIP4(i.Address)}
+	opened := p
 	defer func() {
 		if err != nil {
-			_ = p.close()
+			_ = opened.close()
 		}
 	}()
+	if p.claim, err = claimInterface(link.Index); err != nil {
+		return nil, fmt.Errorf("claim %q for this server: %w", i.Name, err)
+	}
 	if p.raw, p.rawIO, err = openPacket(link.Index, unix.ETH_P_IP, requestFilter()); err != nil {
 		return nil, fmt.Errorf("listen for DHCP on %q: %w", i.Name, err)
 	}
@@ -168,6 +173,20 @@ func openRoute(name string) (f *os.File, c syscall.RawConn, err error) {
 	return f, c, nil
 }
 
+// claimInterface keeps a second server off an interface: port 67 is shared, and a server does not hear what its own host
+// sends. The name is an abstract one (unix(7)): it belongs to the network namespace, and goes with the process.
+func claimInterface(index int) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("@kvmlab-dhcp-%d", index)}); err != nil {
+		_ = unix.Close(fd)
+		return nil, os.NewSyscallError("bind", err)
+	}
+	return os.NewFile(uintptr(fd), "claim"), nil
+}
+
 // openUDP binds port 67 on the interface. Without it the kernel would answer a renewal with an ICMP
 // port-unreachable, and `ss` would not show the server. What arrives there is dropped by a filter, because the
 // packet socket has it too.
@@ -235,7 +254,7 @@ func (p *port) wake() error {
 
 func (p *port) close() error {
 	var errs []error
-	for _, f := range []*os.File{p.raw, p.out, p.route, p.arp, p.udp} {
+	for _, f := range []*os.File{p.claim, p.raw, p.out, p.route, p.arp, p.udp} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}

@@ -176,6 +176,9 @@ func (m *model) check(t *rapid.T) {
 		t.Fatalf("the journal is readable up to %d of %d octets", end, len(m.journal))
 	}
 	for name, table := range map[string]*dhcp.Table{"table": m.table, "restored": restored} {
+		if wrong := table.Contradictions(); len(wrong) > 0 {
+			t.Fatalf("%s: %v", name, wrong)
+		}
 		held := map[netip.Addr]dhcp.Lease{}
 		for _, l := range table.Leases(m.now) {
 			if _, twice := held[l.Address]; twice {

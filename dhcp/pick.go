@@ -1,6 +1,9 @@
 package dhcp
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // pick chooses the address to offer, in the order of RFC 2131 section 4.3.1: what is reserved for the client, the
 // offer that stands, the client's current address, its previous one, the one it asks for, a new one. ok is false when nothing is left.
@@ -98,8 +101,9 @@ func (x *exchange) leaseTime() time.Duration {
 	if longest == 0 {
 		longest = max(lease, s.cfg.MinLease)
 	}
+	shortest := cmp.Or(s.cfg.MinLease, min(lease, defaultMinLease))
 	if asked, ok := m.seconds(OptLeaseTime); ok {
 		lease = time.Duration(asked) * time.Second
 	}
-	return min(max(lease, s.cfg.MinLease, time.Second), longest)
+	return min(max(lease, shortest), longest)
 }

@@ -154,6 +154,9 @@ func (s *stage) sound(r *reply, m *message) {
 	if r.op != 2 || r.ip.SrcIP.String() != serverIP.String() || r.eth.SrcMAC.String() != serverMAC.String() {
 		s.failf("an answer with op %d from %v %v", r.op, r.eth.SrcMAC, r.ip.SrcIP)
 	}
+	if s.ring() != nil && r.sums != nil { // others may leave the sums to a card
+		s.failf("answer to %v: %v", m.kind(), r.sums)
+	}
 }
 
 // silence sends a message that must not be answered. A canary, which is answered, follows it and tells when the
@@ -184,10 +187,14 @@ func (s *stage) canary(other func(*reply)) {
 		select {
 		case f := <-s.heard:
 			r := readReply(f)
-			if r.xid == m.xid {
-				return
+			if r.xid != m.xid {
+				other(r)
+				continue
 			}
-			other(r)
+			if s.ring() != nil {
+				s.sound(r, m)
+			}
+			return
 		case <-timeout:
 			s.failf("the server answers nobody any more%s", s.told())
 		}
@@ -328,6 +335,15 @@ func (s *stage) never(r *reply, codes ...uint8) {
 	for _, code := range codes {
 		if r.has(code) {
 			s.failf("%v with option %d", r.kind, code)
+		}
+	}
+}
+
+// lacksNone checks that a reply has some options.
+func (s *stage) lacksNone(r *reply, codes ...uint8) {
+	for _, code := range codes {
+		if !r.has(code) {
+			s.failf("%v without option %d", r.kind, code)
 		}
 	}
 }

@@ -113,6 +113,7 @@ type reply struct {
 	chaddr                         [16]byte
 	parts                          []dhcp.Option // of options, file and sname, in this order and not joined
 	inFile, inSname                int           // how many parts came from there
+	rest                           []byte        // behind End
 	problem                        string        // why it cannot be read
 }
 
@@ -129,7 +130,7 @@ func readReply(f frame) *reply {
 	r.ciaddr, r.yiaddr = netip.AddrFrom4([4]byte(b[12:])), netip.AddrFrom4([4]byte(b[16:]))
 	r.siaddr, r.giaddr = netip.AddrFrom4([4]byte(b[20:])), netip.AddrFrom4([4]byte(b[24:]))
 	r.chaddr = [16]byte(b[28:])
-	r.walk(b[240:])
+	r.rest = r.walk(b[240:])
 	if v := r.option(52); len(v) == 1 {
 		n := len(r.parts)
 		if v[0]&1 != 0 {
@@ -148,23 +149,24 @@ func readReply(f frame) *reply {
 	return r
 }
 
-// walk reads one field of options.
-func (r *reply) walk(b []byte) {
+// walk reads one field of options, and returns what is behind End.
+func (r *reply) walk(b []byte) (rest []byte) {
 	for len(b) > 0 {
 		switch {
 		case b[0] == 0:
 			b = b[1:]
 			continue
 		case b[0] == 255:
-			return
+			return b[1:]
 		case len(b) < 2 || len(b) < 2+int(b[1]):
 			r.problem = "an option runs past the end of its field"
-			return
+			return nil
 		}
 		r.parts = append(r.parts, dhcp.Option{Code: b[0], Value: b[2 : 2+int(b[1])]})
 		b = b[2+int(b[1]):]
 	}
 	r.problem = "a field of options without End"
+	return nil
 }
 
 // option joins the parts of an option; nil when there is none.

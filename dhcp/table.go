@@ -80,6 +80,7 @@ type binding struct {
 	offerEnd  int64
 	why       Reason // of the offer
 	probedAt  int64  // when a probe last found nobody there
+	fresh     bool   // nobody has been told of the offer yet, because it was probed first
 	probing   bool
 
 	avail int64 // the heap's order

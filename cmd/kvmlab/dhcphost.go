@@ -21,27 +21,23 @@ import (
 
 // serverInterfaces finds the server's own address on each interface, and refuses what could not work: an interface
 // without an address in a subnet, a subnet that no interface is in.
-func serverInterfaces(s *lab.Server) ([]dhcp.Interface, error) {
-	var (
-		out      []dhcp.Interface
-		problems diag.List
-	)
-	addresses := map[string][]netip.Addr{}
+func serverInterfaces(s *lab.Server) (out []dhcp.Interface, own []netip.Addr, err error) {
+	var problems diag.List
 	for _, name := range s.Interfaces {
 		found, err := interfaceAddresses(name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		addresses[name] = found
-		own, problem := ownAddress(s, name, found)
+		address, problem := ownAddress(s, name, found)
 		if problem != nil {
 			problems.Add(problem)
 			continue
 		}
-		out = append(out, dhcp.Interface{Name: name, Address: own})
+		out, own = append(out, dhcp.Interface{Name: name, Address: address}), append(own, found...)
+		checkReserved(&problems, s, name, found)
 	}
 	if err := problems.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, sub := range s.Subnets {
 		if sub.Relayed || anyIn(sub.Prefix, out) {
@@ -51,7 +47,18 @@ func serverInterfaces(s *lab.Server) ([]dhcp.Interface, error) {
 			"subnet": sub.Prefix, "interfaces": strings.Join(s.Interfaces, ", "),
 		}))
 	}
-	return out, problems.Err()
+	return out, own, problems.Err()
+}
+
+// checkReserved refuses to reserve an interface's own address.
+func checkReserved(problems *diag.List, s *lab.Server, iface string, own []netip.Addr) {
+	for _, sub := range s.Subnets {
+		for _, r := range sub.DHCP.Reservations {
+			if slices.Contains(own, r.Address) {
+				problems.Add(diag.New(diag.ReservationEdge, diag.Args{"address": r.Address, "which": "own", "bridge": iface}))
+			}
+		}
+	}
 }
 
 func anyIn(p netip.Prefix, interfaces []dhcp.Interface) bool {

@@ -62,11 +62,11 @@ func (o *dhcpServeOptions) run(ctx context.Context) error {
 	if err := needRoot(o.cmd); err != nil {
 		return err
 	}
-	interfaces, err := serverInterfaces(server)
+	interfaces, own, err := serverInterfaces(server)
 	if err != nil {
 		return err
 	}
-	cfg, err := supervisor.ServerConfig(server, interfaces)
+	cfg, err := supervisor.ServerConfig(server, interfaces, own)
 	if err != nil {
 		return err
 	}
@@ -115,6 +115,9 @@ func (o *dhcpServeOptions) server() (*lab.Server, error) {
 	return lab.ServerFromFlags(o.flags)
 }
 
+// lastWords is how long the end waits for the events to be read.
+const lastWords = 2 * time.Second
+
 // serve opens the server and serves until ctx ends, which is the ordinary end.
 func (o *dhcpServeOptions) serve(ctx context.Context, cfg dhcp.Config) error {
 	a := o.app
@@ -140,7 +143,12 @@ func (o *dhcpServeOptions) serve(ctx context.Context, cfg dhcp.Config) error {
 	}
 	err = server.Serve(ctx)
 	stop()
-	group.Wait()
+	done := make(chan struct{})
+	go func() { defer close(done); group.Wait() }()
+	select {
+	case <-done:
+	case <-time.After(lastWords): // whoever reads the events has stopped to
+	}
 	return serveError(err, cfg, o.leases)
 }
 
@@ -162,13 +170,15 @@ func (o *dhcpServeOptions) warnOfOthers(ctx context.Context, iface string) {
 	}
 }
 
-// subnetsOn names the subnets that clients on an interface with this address get addresses of.
+// subnetsOn names the subnets that clients on an interface with this address get addresses of: its own, or those behind
+// relays.
 func subnetsOn(cfg dhcp.Config, a netip.Addr) string {
 	var own, relayed []string
 	for _, s := range cfg.Subnets {
-		if s.Prefix.Contains(a) {
+		switch {
+		case s.Prefix.Contains(a):
 			own = append(own, s.Prefix.String())
-		} else {
+		case !anyIn(s.Prefix, cfg.Interfaces):
 			relayed = append(relayed, s.Prefix.String())
 		}
 	}

@@ -75,7 +75,9 @@ which is surely not what was meant here.`,
 A DISCOVER was broadcast, from a MAC address made up for it, and no OFFER came
 back. There may be no server, or none with an address left; the link may be
 down; or the server only knows certain clients. ISC dhcpd pings an address
-before it offers it, which takes a second, and dnsmasq takes three.`,
+before it offers it, which takes a second, and dnsmasq takes three. A server on
+this same computer does not hear what the computer sends: sudo ss -lnup
+'sport = :67' shows whether there is one.`,
 	},
 	{
 		Code: LeaseStoreForeign, Exit: ExitHost, Args: []string{"path", "reason"},

@@ -39,7 +39,7 @@ func ServerFromFlags(f ServerFlags) (*Server, error) {
 		spec.Interfaces = append(spec.Interfaces, flagField(d, "--interface", name, parseLinkName("interface")))
 	}
 	for _, text := range f.Ranges {
-		sub.Ranges = append(sub.Ranges, flagField(d, "--range", text, ParseRange))
+		sub.Ranges = yamlfile.AppendSet(sub.Ranges, flagField(d, "--range", text, ParseRange))
 	}
 	for _, list := range f.DNS {
 		for text := range strings.SplitSeq(list, ",") {

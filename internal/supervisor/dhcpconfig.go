@@ -28,19 +28,46 @@ func dhcpConfig(l *lab.Lab) (cfg dhcp.Config, ok bool, err error) {
 	return cfg, len(cfg.Interfaces) > 0, nil
 }
 
-// ServerConfig says in the DHCP server's terms what a server without a lab serves on these interfaces.
-func ServerConfig(s *lab.Server, interfaces []dhcp.Interface) (dhcp.Config, error) {
+// ServerConfig says in the DHCP server's terms what a server without a lab serves on these interfaces. Faults of a subnet show
+// on the interface that has an address in it. The host's own addresses are never lent.
+func ServerConfig(s *lab.Server, interfaces []dhcp.Interface, own []netip.Addr) (dhcp.Config, error) {
 	cfg := dhcp.Config{
 		Interfaces: interfaces, DropRelayInfo: s.DropRelayInfo, OfferHold: s.OfferHold, Quarantine: s.Quarantine,
 	}
-	for i := range s.Subnets {
-		subnet, err := dhcpSubnet(s.Subnets[i].Prefix, &s.Subnets[i].DHCP)
+	for n := range s.Subnets {
+		subnet, err := dhcpSubnet(s.Subnets[n].Prefix, &s.Subnets[n].DHCP)
 		if err != nil {
-			return dhcp.Config{}, fmt.Errorf("subnet %v: %w", s.Subnets[i].Prefix, err)
+			return dhcp.Config{}, fmt.Errorf("subnet %v: %w", s.Subnets[n].Prefix, err)
+		}
+		for _, a := range own {
+			keepOut(&subnet, a)
 		}
 		cfg.Subnets = append(cfg.Subnets, subnet)
+		for _, i := range interfaces {
+			if !subnet.Prefix.Contains(i.Address) {
+				continue
+			}
+			faults, err := dhcpFaults(s.Subnets[n].DHCP.Faults, i.Name)
+			if err != nil {
+				return dhcp.Config{}, err
+			}
+			cfg.Faults = append(cfg.Faults, faults...)
+		}
 	}
 	return cfg, nil
+}
+
+// dhcpFaults are the faults of an interface in the DHCP server's terms.
+func dhcpFaults(faults []lab.Fault, iface string) ([]dhcp.Fault, error) {
+	var out []dhcp.Fault
+	for _, f := range faults {
+		fault, err := dhcp.ParseFault(string(f) + "@" + iface)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, fault)
+	}
+	return out, nil
 }
 
 // dhcpSubnet is one network: a bridge's, or one of a server without a lab.
@@ -60,6 +87,7 @@ func dhcpSubnet(prefix netip.Prefix, d *lab.DHCP) (dhcp.Subnet, error) {
 		subnet.Reservations = append(subnet.Reservations, reservation)
 	}
 	if d.Router.IsValid() {
+		keepOut(&subnet, d.Router)
 		subnet.Options = append(subnet.Options, dhcp.AddressesOption(dhcp.OptRouter, d.Router))
 	}
 	if len(d.DNS) > 0 {
@@ -71,6 +99,13 @@ func dhcpSubnet(prefix netip.Prefix, d *lab.DHCP) (dhcp.Subnet, error) {
 	}
 	subnet.Options = append(subnet.Options, options...)
 	return subnet, nil
+}
+
+// keepOut takes an address that is known to be somebody's out of the pool.
+func keepOut(s *dhcp.Subnet, a netip.Addr) {
+	if s.Prefix.Contains(a) {
+		s.Exclude = append(s.Exclude, dhcp.Range{First: a, Last: a})
+	}
 }
 
 func dhcpRanges(ranges []lab.Range) []dhcp.Range {

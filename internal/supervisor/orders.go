@@ -73,13 +73,11 @@ func (o orders) serverFaults(l *lab.Lab) ([]dhcp.Fault, error) {
 		if bridge.DHCP == nil {
 			continue
 		}
-		for _, f := range o.Faults[bridge.Name] {
-			fault, err := dhcp.ParseFault(string(f) + "@" + bridge.Name)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, fault)
+		faults, err := dhcpFaults(o.Faults[bridge.Name], bridge.Name)
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, faults...)
 	}
 	return out, nil
 }
