@@ -76,7 +76,7 @@ func (e Event) nakText() string {
 		}
 		return fmt.Sprintf("%v is not given out to this client", e.Address)
 	case ReasonTaken:
-		return fmt.Sprintf("%v is another client's", e.Address)
+		return fmt.Sprintf("%v is another client's, or out of use because somebody else has it", e.Address)
 	case ReasonUnknown:
 		return fmt.Sprintf("no lease of %v is known", e.Address)
 	case ReasonFault:

@@ -111,6 +111,7 @@ var knownOptions = [...]knownOption{
 	{26, "interface-mtu", kindUint16},
 	{28, "broadcast-address", kindAddress},
 	{33, "static-routes", kindAddresses},
+	{35, "arp-cache-timeout", kindUint32},
 	{40, "nis-domain", kindText},
 	{41, "nis-servers", kindAddresses},
 	{42, "ntp-servers", kindAddresses},
@@ -174,7 +175,7 @@ func serverOwn(code uint8) bool {
 	switch code {
 	case OptRequestedAddress, OptLeaseTime, OptOverload, OptMessageType, OptServerID, OptParameterList, OptMessage,
 		OptMaxMessageSize, OptRenewalTime, OptRebindingTime, OptClientID, OptRapidCommit, OptRelayAgentInfo,
-		OptSubnetSelection, OptAutoConfigure, OptPad, OptEnd:
+		OptSubnetSelection, OptAutoConfigure, OptIPv6OnlyPref, OptSubnetMask, OptPad, OptEnd:
 		return true
 	}
 	return false
@@ -273,6 +274,9 @@ func parseRoutes(s string) ([]byte, error) {
 func parseDomains(s string) ([]byte, error) {
 	var out []byte
 	for part := range strings.SplitSeq(s, ",") {
+		if len(part) > 253 { // 255 octets with the first length and the root (RFC 1035 section 2.3.4)
+			return nil, fmt.Errorf("%q is too long for a domain name", strings.TrimSpace(part))
+		}
 		for label := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSpace(part), "."), ".") {
 			if label == "" || len(label) > 63 {
 				return nil, fmt.Errorf("%q is not a domain name", strings.TrimSpace(part))

@@ -55,6 +55,7 @@ func optionKinds() []optionKind {
 		{26, "interface-mtu", formUint16},
 		{28, "broadcast-address", formAddress},
 		{33, "static-routes", formAddresses},
+		{35, "arp-cache-timeout", formUint32},
 		{40, "nis-domain", formText},
 		{41, "nis-servers", formAddresses},
 		{42, "ntp-servers", formAddresses},
@@ -68,7 +69,6 @@ func optionKinds() []optionKind {
 		{70, "pop3-server", formAddresses},
 		{100, "posix-timezone", formText},
 		{101, "tzdb-timezone", formText},
-		{108, "ipv6-only-preferred", formUint32},
 		{114, "captive-portal", formText},
 		{119, "domain-search", formDomains},
 		{121, "classless-routes", formRoutes},
@@ -104,6 +104,7 @@ func ownedOptions() []ownedOption {
 		{61, "client-identifier", serverDecides},
 		{80, "rapid-commit", serverDecides},
 		{82, "relay-agent-information", serverDecides},
+		{108, "ipv6-only-preferred", "the key ipv6-only-wait of dhcp decides it"},
 		{116, "auto-configure", serverDecides},
 		{118, "subnet-selection", serverDecides},
 	}
