@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -399,12 +400,17 @@ func TestDHCPServeRefuses(t *testing.T) {
 			4,
 			[]string{"KL510", "none of eth1 has an address in 10.1.0.0/16", "relayed: true"},
 		},
+		"an interface in use": {classServer(t.TempDir()), 4, []string{"KL500", "eth1"}},
+		"its own address reserved": {
+			classServer(t.TempDir(), "--reserve", "02:00:5e:00:53:01=192.168.1.1"), 2,
+			[]string{"KL077", "192.168.1.1 cannot be reserved"},
+		},
 		"leases in use":           {classServer(busy), 4, []string{"KL505", busy}},
 		"leases of somebody else": {classServer(foreign), 4, []string{"KL516", "it holds dhcpd.leases"}},
 		"leases in a file":        {classServer(relay), 4, []string{"KL516", "not a directory"}},
 	} {
 		r := s.run(s.servers, append([]string{"dhcp", "serve"}, test.args...)...)
-		if r.status != test.status || strings.Contains(r.err, "ready") {
+		if r.status != test.status || slices.Contains(strings.Split(r.err, "\n"), "ready") {
 			t.Errorf("%s: status %d, want %d\n%s", name, r.status, test.status, r.err)
 		}
 		flat := strings.Join(strings.Fields(r.err), " ") // lines are broken at the width of a terminal
