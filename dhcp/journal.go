@@ -123,6 +123,21 @@ func scanJournal(b []byte, fn func(record)) (end int, seq uint64, rest bool) {
 	return at, seq, false
 }
 
+// recordFollows tells whether somewhere behind damage there is a whole record. It looks no further than a few thousand of
+// them would reach, for records of an ordinary size.
+func recordFollows(b []byte) bool {
+	const reach, ordinary = 1 << 18, 1 << 10
+	for at := 1; at < min(len(b), reach); at++ {
+		if len(b)-at < recordHead || int(binary.BigEndian.Uint16(b[at:])) > ordinary {
+			continue
+		}
+		if _, _, n := nextRecord(b[at:]); n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // nextRecord returns the record that b begins with; n is 0 when there is none.
 func nextRecord(b []byte) (body []byte, seq uint64, n int) {
 	if len(b) < recordHead {

@@ -72,6 +72,7 @@ type loaded struct {
 	end      int
 	size     int
 	damage   string // what could not be read; empty when all could
+	lost     bool   // whether what was acknowledged may be among it: more than a torn end
 }
 
 // load reads the newest readable generation and calls fn for each of its records, after expect has been told how many
@@ -84,7 +85,10 @@ func load(d disk, expect func(records int), fn func(record)) (loaded, error) {
 	if err != nil {
 		return loaded{}, fmt.Errorf("list lease journals: %w", err)
 	}
-	var damage []string
+	var (
+		damage []string
+		lost   bool
+	)
 	for _, gen := range gens {
 		b, err := d.Read(journalName(gen))
 		if err != nil {
@@ -93,22 +97,38 @@ func load(d disk, expect func(records int), fn func(record)) (loaded, error) {
 		err = checkFileHeader(b)
 		if errors.Is(err, ErrJournalHeader) {
 			damage = append(damage, journalName(gen)+" has no valid header")
+			lost = true
 			continue
 		}
 		if err != nil {
 			return loaded{}, err
 		}
-		l := loaded{gen: gen, size: len(b)}
+		l := loaded{gen: gen, size: len(b), lost: lost}
 		expect(len(b) / typicalRecord)
 		var rest bool
-		if l.end, l.seq, rest = scanJournal(b, fn); rest {
-			damage = append(damage, fmt.Sprintf("%s is unreadable after octet %d; if a power cut tore it, nothing "+
-				"that was acknowledged is lost", journalName(gen), l.end))
+		switch l.end, l.seq, rest = scanJournal(b, fn); {
+		case rest && recordFollows(b[l.end:]):
+			l.lost = true
+			damage = append(damage, fmt.Sprintf("%s is damaged after octet %d, and records follow: leases may be lost",
+				journalName(gen), l.end))
+		case rest:
+			damage = append(damage, fmt.Sprintf("%s is torn after octet %d, as a power cut leaves it: nothing that was "+
+				"acknowledged is lost", journalName(gen), l.end))
 		}
 		l.damage = strings.Join(damage, "; ")
 		return l, nil
 	}
-	return loaded{damage: strings.Join(damage, "; ")}, nil
+	return loaded{damage: strings.Join(damage, "; "), lost: lost}, nil
+}
+
+// Damage says what of the leases in a directory may be lost; empty is nothing. A torn end is no damage: no client was told of
+// what it held.
+func Damage(dir string) (string, error) {
+	l, err := load(directory(dir), func(int) {}, func(record) {})
+	if err != nil || !l.lost {
+		return "", err
+	}
+	return l.damage, nil
 }
 
 // openStore loads the directory's leases into the table and prepares for writing. damage says what was unreadable.

@@ -54,7 +54,7 @@ func newLeasesCmd(a *app) *cobra.Command {
 		if _, err := os.ReadDir(*dir); err != nil {
 			return diag.New(diag.FileUnreadable, diag.Args{"file": *dir}).Wrap(err)
 		}
-		leases, err := readLeaseDir(nil, *dir)
+		leases, err := readLeaseDir(a, nil, *dir)
 		if err != nil {
 			return err
 		}
@@ -114,14 +114,19 @@ func readLeases(a *app, name string) ([]labLease, error) {
 	if err != nil && !errors.Is(err, errNoLabFile) {
 		return nil, err
 	}
-	return readLeaseDir(l, files.LeaseDir())
+	return readLeaseDir(a, l, files.LeaseDir())
 }
 
 // readLeaseDir reads the store of a server: a lab's, whose guests it knows, or of `kvmlab dhcp serve` when l is nil.
-func readLeaseDir(l *lab.Lab, dir string) ([]labLease, error) {
+func readLeaseDir(a *app, l *lab.Lab, dir string) ([]labLease, error) {
 	stored, err := dhcp.ReadLeases(dir)
 	if err != nil {
 		return nil, diag.New(diag.LeaseStore, diag.Args{"path": dir}).Wrap(err)
+	}
+	if damage, err := dhcp.Damage(dir); err == nil && damage != "" {
+		d := diag.New(diag.LeaseStore, diag.Args{"path": dir}).Wrap(errors.New(damage))
+		d.Severity = diag.Warning
+		a.showDiagnostics(diag.List{d})
 	}
 	var out []labLease
 	for _, s := range stored {

@@ -29,8 +29,8 @@ for it), and the client goes on asking.`,
 		Explanation: `
 Leases are kept in a journal with a checksum for each record. A record that was
 cut off by a power failure is normal and is dropped; this is more: something in
-the middle is not what was written. The server does not start with it, because
-it might lend an address that somebody still uses.`,
+the middle is not what was written. The server goes on with what it can read, and
+tells of it; it may lend an address that somebody still uses.`,
 	},
 	{
 		Code: LeaseNotDurable, Exit: ExitFailed, Args: []string{"path"},
