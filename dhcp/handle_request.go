@@ -7,6 +7,8 @@ func (x *exchange) request() Reply {
 	server := toIP4(m.Address(OptServerID))
 	want, own := toIP4(m.Address(OptRequestedAddress)), toIP4(m.CIAddr)
 	switch {
+	case m.Has(OptServerID) && server == 0:
+		return x.ignore(ReasonBadRequest, "the server identifier (54) is no address")
 	case m.Has(OptServerID) && !x.t.isServer(server):
 		return x.choseOther(server)
 	case server != 0 && want != 0:

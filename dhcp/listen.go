@@ -173,6 +173,9 @@ func openRoute(name string) (f *os.File, c syscall.RawConn, err error) {
 	return f, c, nil
 }
 
+// claimPatience is how long a claim is waited for: a process that the last server was just starting has it until its exec.
+const claimPatience = 500 * time.Millisecond
+
 // claimInterface keeps a second server off an interface: port 67 is shared, and a server does not hear what its own host
 // sends. The name is an abstract one (unix(7)): it belongs to the network namespace, and goes with the process.
 func claimInterface(index int) (*os.File, error) {
@@ -180,11 +183,17 @@ func claimInterface(index int) (*os.File, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("@kvmlab-dhcp-%d", index)}); err != nil {
-		_ = unix.Close(fd)
-		return nil, os.NewSyscallError("bind", err)
+	name := &unix.SockaddrUnix{Name: fmt.Sprintf("@kvmlab-dhcp-%d", index)}
+	for end := time.Now().Add(claimPatience); ; <-time.After(claimPatience / 50) { // the kernel tells of no end
+		err := unix.Bind(fd, name)
+		if err == nil {
+			return os.NewFile(uintptr(fd), "claim"), nil
+		}
+		if !errors.Is(err, unix.EADDRINUSE) || time.Now().After(end) {
+			_ = unix.Close(fd)
+			return nil, os.NewSyscallError("bind", err)
+		}
 	}
-	return os.NewFile(uintptr(fd), "claim"), nil
 }
 
 // openUDP binds port 67 on the interface. Without it the kernel would answer a renewal with an ICMP

@@ -163,19 +163,24 @@ func TestReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(src)
+	place := func(begin, what string) {
+		const end = "<!-- end -->"
+		before, rest, ok := strings.Cut(text, begin)
+		_, after, closed := strings.Cut(rest, end)
+		if !ok || !closed {
+			t.Errorf("%s has no place %s", file, begin)
+			return
+		}
+		text = before + begin + what + end + after
+	}
+	options := dhcpKeys.Properties.byName["options"].Properties.names
+	place("<!-- names of options -->\n", "`"+strings.Join(options, "`, `")+"`\n")
 	for mark, s := range map[string]*schemaNode{
 		"lab": &schema, "bridge": bridge, "dhcp": dhcpKeys,
 		"reservation": dhcpKeys.Properties.byName["reservations"].Items,
 		"guest":       guest, "nic": guest.Properties.byName["nics"].Items,
 	} {
-		begin, end := "<!-- keys of "+mark+" -->\n", "<!-- end -->"
-		before, rest, ok := strings.Cut(text, begin)
-		_, after, closed := strings.Cut(rest, end)
-		if !ok || !closed {
-			t.Errorf("%s has no place for the keys of %s", file, mark)
-			continue
-		}
-		text = before + begin + keyTable(s) + end + after
+		place("<!-- keys of "+mark+" -->\n", keyTable(s))
 	}
 	compareGolden(t, file, []byte(text))
 }

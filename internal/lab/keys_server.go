@@ -45,7 +45,7 @@ func serverKeys() []yamlfile.Key[serverSpec] {
 		yamlfile.ScalarKey(yamlfile.Key[serverSpec]{
 			Name: "quarantine", Schema: yamlfile.Defaulting(yamlfile.Pattern(durationForm, 0), "10m"),
 			Doc: "How long an address that somebody else uses stays out of use.",
-		}, "a time such as 10m", parseLease, func(s *serverSpec) *yamlfile.Field[time.Duration] { return &s.Quarantine }),
+		}, "a time such as 10m", parseQuarantine, func(s *serverSpec) *yamlfile.Field[time.Duration] { return &s.Quarantine }),
 		{
 			Name: "subnets", Required: true,
 			Schema: yamlfile.ListOf(yamlfile.ObjectSchema("A network and what is lent there.", subnetKeys()), maxSubnets),

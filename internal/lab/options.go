@@ -90,7 +90,9 @@ func ownedOptions() []ownedOption {
 	return []ownedOption{
 		{1, "subnet-mask", "it follows from the prefix length of the bridge's address"},
 		{3, "router", "the key router of dhcp decides it"},
+		{3, "routers", "the key router of dhcp decides it"}, // as dhcpd.conf has it
 		{6, "dns", "the key dns of dhcp decides it"},
+		{6, "domain-name-servers", "the key dns of dhcp decides it"},
 		{50, "requested-address", serverDecides},
 		{51, "lease-time", "the key lease of dhcp decides it"},
 		{52, "overload", serverDecides},

@@ -161,15 +161,22 @@ func ParseRange(s yamlfile.Scalar) (Range, *diag.Diagnostic) {
 	return Range{First: a, Last: b}, nil
 }
 
-func parseLease(s yamlfile.Scalar) (time.Duration, *diag.Diagnostic) {
+func parseLease(s yamlfile.Scalar) (time.Duration, *diag.Diagnostic) { return parseTime(s, minLease) }
+
+// parseQuarantine reads how long an address stays out of use, which a lesson may want to be short.
+func parseQuarantine(s yamlfile.Scalar) (time.Duration, *diag.Diagnostic) {
+	return parseTime(s, time.Second)
+}
+
+func parseTime(s yamlfile.Scalar, least time.Duration) (time.Duration, *diag.Diagnostic) {
 	lease, err := time.ParseDuration(s.Value)
 	switch {
 	case durationForm.MatchString(s.Value) && (err != nil || lease > maxLease):
 		return 0, diag.New(diag.LeaseTooLong, diag.Args{"lease": s.Value, "maximum": "8760h (a year)"})
 	case err != nil || !durationForm.MatchString(s.Value):
 		return 0, diag.New(diag.BadDuration, diag.Args{"key": s.Key, "value": s.Value})
-	case lease < minLease:
-		return 0, diag.New(diag.LeaseTooShort, diag.Args{"lease": s.Value, "minimum": minLease})
+	case lease < least:
+		return 0, diag.New(diag.LeaseTooShort, diag.Args{"lease": s.Value, "minimum": least})
 	}
 	return lease, nil
 }
