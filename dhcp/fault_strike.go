@@ -129,7 +129,7 @@ func (t *transmitter) strike(o *outgoing) {
 	*o = outgoing{}
 	why, delay := later.late.String(), later.late.Delay
 	later.late = nil
-	s.emit(Event{
+	t.evs = append(t.evs, Event{
 		Time: s.opts.Now(), Interface: later.port.name, Direction: Internal, Type: later.sent.Type,
 		XID: later.sent.XID, MAC: later.sent.MAC, Address: later.sent.Address, Decision: DecisionNote,
 		Reason: ReasonFault, Detail: why,

@@ -64,7 +64,7 @@ type Server struct {
 	taken      batch      // what is being committed
 	acks       *transmitter
 
-	eventMu sync.Mutex // orders the calls of Options.Events
+	eventMu sync.Mutex // orders the calls of Options.Events, and is held while replies leave; nothing else is taken in it
 	group   sync.WaitGroup
 	left    atomic.Int32    // how many interfaces are not gone
 	late    sync.WaitGroup  // what a fault delays
@@ -256,10 +256,15 @@ func (s *Server) awaitLink(p *port) error {
 	}
 }
 
-// emit hands an event on. Its time is set if it has none.
+// emit hands events on.
 func (s *Server) emit(events ...Event) {
 	s.eventMu.Lock()
 	defer s.eventMu.Unlock()
+	s.tell(events)
+}
+
+// tell hands events on. The time is set of those that have none. The caller holds eventMu.
+func (s *Server) tell(events []Event) {
 	for _, e := range events {
 		if e.Time.IsZero() {
 			e.Time = s.opts.Now()

@@ -193,8 +193,14 @@ type transmitter struct {
 
 func newTransmitter(s *Server) *transmitter { return &transmitter{s: s, out: &outbox{}} }
 
-// send sends replies in their order, in as few system calls as can be, and tells of each.
+// send sends replies in their order, in as few system calls as can be, and tells of each, before anybody can tell of what
+// a client answers.
 func (t *transmitter) send(replies []outgoing) {
+	if len(replies) == 0 {
+		return
+	}
+	t.s.eventMu.Lock()
+	defer t.s.eventMu.Unlock()
 	now := t.s.opts.Now()
 	t.evs = t.evs[:0]
 	for i := range replies {
@@ -230,7 +236,7 @@ func (o *outgoing) joins(first *outgoing) bool {
 // routed tells whether a reply goes where the kernel's routes lead.
 func (o *outgoing) routed() bool { return o.to.Link.IsZero() }
 
-// done tells of the replies and gives their memory back.
+// done tells of the replies and gives their memory back. The caller holds the lock of the events.
 func (t *transmitter) done(replies []outgoing) {
 	for i := range replies {
 		if replies[i].buf == nil { // it was put aside
@@ -240,13 +246,13 @@ func (t *transmitter) done(replies []outgoing) {
 		buffers.Put(replies[i].buf)
 		replies[i] = outgoing{}
 	}
-	if len(t.evs) > 0 {
-		t.s.emit(t.evs...)
-	}
+	t.s.tell(t.evs)
 }
 
 // hold tells of replies that will not be sent.
 func (t *transmitter) hold(replies []outgoing, why Reason, detail string) {
+	t.s.eventMu.Lock()
+	defer t.s.eventMu.Unlock()
 	t.evs = t.evs[:0]
 	now := t.s.opts.Now()
 	for i := range replies {
