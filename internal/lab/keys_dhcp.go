@@ -67,7 +67,7 @@ func dhcpKeys() []yamlfile.Key[DHCPSpec] {
 		}, "a time such as 10m", parseLease, func(s *DHCPSpec) *yamlfile.Field[time.Duration] { return &s.Lease }),
 		yamlfile.ScalarKey(yamlfile.Key[DHCPSpec]{
 			Name: "min-lease", Schema: yamlfile.Pattern(durationForm, 0),
-			Doc: "The least time that a client that asks for a time (option 51) gets.",
+			Doc: "The least time that a client that asks for a time (option 51) gets. By default 30s, or lease if that is less.",
 		}, "a time such as 1m", parseLease, func(s *DHCPSpec) *yamlfile.Field[time.Duration] { return &s.MinLease }),
 		yamlfile.ScalarKey(yamlfile.Key[DHCPSpec]{
 			Name: "max-lease", Schema: yamlfile.Pattern(durationForm, 0),
