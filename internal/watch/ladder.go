@@ -7,8 +7,8 @@ import (
 	"github.com/kvmlab/kvmlab/netsetup/capture"
 )
 
-// MinWidth is the narrowest terminal that the ladder is drawn on, in cells.
-const MinWidth = 72
+// MinWidth is the narrowest terminal that the ladder begins on, in cells. On one that becomes narrower later it goes on.
+const MinWidth = 40
 
 // recordsKept bounds the memory of a ladder that runs all day: a record is about a kilobyte.
 const recordsKept = 20000
@@ -143,7 +143,7 @@ func (l *Ladder) Key(key string) (quit bool) {
 	case "esc", "backspace":
 		l.layers = false
 	default:
-		if l.layers {
+		if l.layers && l.current() != nil {
 			l.layersKey(key)
 			return false
 		}

@@ -95,6 +95,12 @@ func TestScreens(t *testing.T) {
 		"ladder-paused":     {width: 80, height: 24, live: true, keys: "space"},
 		"ladder-ascii":      {width: 80, height: 24, ascii: true},
 		"ladder-es":         {lang: "es", width: 80, height: 24, keys: "n n"},
+		"ladder-60x20":      {width: 60, height: 20, keys: "down down down"},
+		"ladder-44x12":      {width: 44, height: 12, lang: "es", keys: "down down down"},
+		"ladder-40x10":      {width: 40, height: 10, lang: "ca", keys: "down down down"},
+		"ladder-28x6":       {width: 28, height: 6, keys: "down down down"},
+		"layers-40x10":      {width: 40, height: 10, lang: "es", keys: "down enter down down"},
+		"help-40x10":        {width: 40, height: 10, keys: "?"},
 		"ladder-ca":         {lang: "ca", width: 100, height: 30, keys: "end"},
 		"ladder-station":    {width: 80, height: 24, keys: "f f"},
 		"ladder-everything": {width: 80, height: 24, keys: "a end"},
@@ -139,9 +145,7 @@ func TestScreens(t *testing.T) {
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	all, follower := records(t)
-	keys := []string{
-		"up", "down", "left", "right", "enter", "esc", "tab", "n", "N", "f", "a", "e", "?", "home", "end", "pgup", "pgdown", "space", "x",
-	}
+	keys := ladderKeys
 	ladder := watch.NewLadder(watch.LadderOptions{Say: speaker(t, "en"), Title: "x", Names: follower.Names, Live: true})
 	for _, first := range keys { // also with nothing to show
 		for _, second := range keys {

@@ -10,19 +10,6 @@ import (
 	"github.com/kvmlab/kvmlab/netsetup/capture"
 )
 
-// The parts of a row, in cells: the time since the first packet, the time since the one before, the words.
-const (
-	clockWidth      = 9
-	deltaWidth      = 10
-	labelWidth      = 24
-	wideLabelWidth  = 46
-	wideTerminal    = 120
-	minColumnWidth  = 7
-	maxColumnWidth  = 24
-	detailLines     = 6
-	clientLinesMost = 4
-)
-
 // View draws the screen: Height lines of at most Width cells.
 func (l *Ladder) View() []string {
 	var lines []string
@@ -32,12 +19,12 @@ func (l *Ladder) View() []string {
 		lines = l.ladderView()
 	}
 	lines = l.withOverlay(lines)
-	out := make([]string, l.height)
+	out := make([]string, max(l.height, 0))
 	for i := range min(len(lines), l.height) {
 		if l.ascii {
 			lines[i] = asciiSigns.Replace(lines[i])
 		}
-		out[i] = strings.TrimRight(ansi.Truncate(lines[i], l.width, ""), " ")
+		out[i] = strings.TrimRight(ansi.Truncate(lines[i], max(l.width, 0), ""), " ")
 	}
 	return out
 }
@@ -45,47 +32,56 @@ func (l *Ladder) View() []string {
 // asciiSigns stand in for the signs of the catalogues in a locale that has none of them.
 var asciiSigns = strings.NewReplacer("↑", "^", "↓", "v", "←", "<", "→", ">", "…", "...", "═", "=", "─", "-", "►", ">")
 
-// rows is how many packets fit: the rest of the screen is head, details, clients and the line of keys.
-func (l *Ladder) rows() int {
-	return max(l.height-2-1-l.detailHeight()-1-l.clientHeight()-1, 3)
-}
-
-func (l *Ladder) detailHeight() int { return min(detailLines, max(l.height/3-1, 2)) }
-
-func (l *Ladder) clientHeight() int {
-	return min(max(len(l.clients()), 1), clientLinesMost+(l.height-24)/6)
-}
-
 func (l *Ladder) ladderView() []string {
 	lines := []string{l.headLine()}
 	first, window := l.window()
 	columns := l.columns(window)
-	lines = append(lines, l.paint.Bold(strings.Repeat(" ", 2+clockWidth+deltaWidth)+columns.header()))
+	margin := strings.Repeat(" ", columns.layout.margin())
+	if columns.layout.room > 0 {
+		lines = append(lines, l.paint.Bold(margin+columns.header()))
+	}
+
 	for i, r := range window {
 		lines = append(lines, l.row(first+i, r, columns))
 	}
 	if len(window) == 0 {
 		lines = append(lines, "  "+l.say.T("watch.ladder.waiting"))
 	}
-	for len(lines) < 2+l.rows() {
-		lines = append(lines, strings.Repeat(" ", 2+clockWidth+deltaWidth)+columns.lifelines())
+	for len(lines) < 1+columns.layout.head()+l.rows() {
+		lines = append(lines, margin+columns.lifelines())
 	}
-	lines = append(lines, l.rule(l.say.T("watch.ladder.packet")))
-	details := l.details()
-	for i := range l.detailHeight() {
-		if i < len(details) {
-			lines = append(lines, details[i])
-		} else {
-			lines = append(lines, "")
+
+	lines = append(lines, l.panel("watch.ladder.packet", l.details(), l.detailHeight())...)
+	lines = append(lines, l.panel("watch.ladder.clients", l.clientLines(), l.clientHeight())...)
+	if l.height >= heightForKeys {
+		lines = append(lines, l.keysLine("watch.ladder.keys"))
+	}
+	return lines
+}
+
+// keysLine names the keys, on a narrow screen just those that lead to the others.
+func (l *Ladder) keysLine(keys string) string {
+	text := l.say.T(keys)
+	if ansi.StringWidth(text) > l.width {
+		text = l.say.T("watch.ladder.keys-short")
+	}
+	return l.paint.Faint(text)
+}
+
+// panel is a part of the screen below the packets: a rule with its title and so many lines, none where there is no room.
+func (l *Ladder) panel(title string, lines []string, height int) []string {
+	if height <= 0 {
+		return nil
+	}
+	out := []string{l.rule(l.say.T(title))}
+	for i := range height {
+		line := ""
+		if i < len(lines) {
+			line = lines[i]
 		}
+		out = append(out, line)
 	}
-	lines = append(lines, l.rule(l.say.T("watch.ladder.clients")))
-	clients := l.clientLines()
-	lines = append(lines, clients[:min(len(clients), l.clientHeight())]...)
-	for len(lines) < l.height-1 {
-		lines = append(lines, "")
-	}
-	return append(lines[:l.height-1], l.paint.Faint(l.say.T("watch.ladder.keys")))
+	return out
 }
 
 // headLine is the title, what is shown, and whether time stands still.
@@ -137,6 +133,7 @@ func (l *Ladder) row(index int, r *Record, columns *columnSet) string {
 	if index == l.selected {
 		mark = ">"
 	}
+
 	since, clock := time.Duration(0), time.Duration(0)
 	if index > 0 {
 		since = r.Time.Sub(l.records[l.shown[index-1]].Time)
@@ -144,16 +141,30 @@ func (l *Ladder) row(index int, r *Record, columns *columnSet) string {
 	if len(l.records) > 0 {
 		clock = r.Time.Sub(l.records[0].Time)
 	}
-	left := fmt.Sprintf("%s%*.3f%*s ", mark, clockWidth, clock.Seconds(), deltaWidth, fmt.Sprintf("%+.4f", since.Seconds()))
-	line := left + columns.arrow(r) + " " + l.label(r)
+
+	line := mark + columns.layout.times(clock, since) + " "
+	if columns.layout.room > 0 {
+		line += columns.arrow(r) + " " + l.label(r, columns.layout)
+	} else {
+		line += l.words(r)
+	}
 	if index == l.selected {
 		return l.paint.Select(line + strings.Repeat(" ", max(l.width-ansi.StringWidth(line), 0)))
 	}
 	return line
 }
 
+// words is a packet on a screen that is too narrow for columns: who, whom, what.
+func (l *Ladder) words(r *Record) string {
+	label := l.label(r, layout{})
+	if r.Stations == nil {
+		return label
+	}
+	return r.Stations.Source + l.glyph("→", ">") + r.Stations.Destination + " " + label
+}
+
 // label is the words beside an arrow: step, message, how it is addressed, and with room its address.
-func (l *Ladder) label(r *Record) string {
+func (l *Ladder) label(r *Record, room layout) string {
 	var words []string
 	if r.Step != "" {
 		words = append(words, r.Step)
@@ -176,7 +187,7 @@ func (l *Ladder) label(r *Record) string {
 			words = append(words, r.ARP.TargetIP.String())
 		}
 	}
-	if r.Ethernet != nil {
+	if r.Ethernet != nil && room.addressed() {
 		words = append(words, l.say.T(wayOf(r.Ethernet.Destination)))
 	}
 	if r.Malformed != "" {
@@ -319,6 +330,7 @@ func (l *Ladder) leaseBar(lease *Lease, now time.Time) string {
 // columnSet is where the stations stand.
 type columnSet struct {
 	l         *Ladder
+	layout    layout
 	addresses []capture.HardwareAddr
 	width     int // of a column
 	total     int // of all of them
@@ -326,16 +338,15 @@ type columnSet struct {
 
 // columns chooses the stations to show: all, or those on the screen, or as many of these as fit.
 func (l *Ladder) columns(window []*Record) *columnSet {
-	label := labelWidth
-	if l.width >= wideTerminal {
-		label = wideLabelWidth
+	layout := layoutFor(l.width)
+	if layout.room == 0 {
+		return &columnSet{l: l, layout: layout}
 	}
-	room := l.width - 2 - clockWidth - deltaWidth - label
 	shown := make([]*Record, len(l.shown))
 	for i, at := range l.shown {
 		shown[i] = l.records[at]
 	}
-	most := max(room/minColumnWidth, 1)
+	most := max(layout.room/minColumnWidth, 1)
 	addresses := l.stations(shown)
 	if len(addresses) > most {
 		addresses = l.stations(window)
@@ -343,8 +354,8 @@ func (l *Ladder) columns(window []*Record) *columnSet {
 	if len(addresses) > most {
 		addresses = append(addresses[:most-1:most-1], addresses[len(addresses)-1]) // the server stays
 	}
-	width := min(room/max(len(addresses), 1), maxColumnWidth)
-	return &columnSet{l: l, addresses: addresses, width: width, total: width * max(len(addresses), 1)}
+	width := min(layout.room/max(len(addresses), 1), maxColumnWidth)
+	return &columnSet{l: l, layout: layout, addresses: addresses, width: width, total: width * max(len(addresses), 1)}
 }
 
 // centre is the cell of a column's line.

@@ -12,6 +12,9 @@ import (
 // octetsPerLine is how many octets a line of the hexadecimal dump has.
 const octetsPerLine = 16
 
+// fieldNameWidth is how wide the names of fields are where there is room, in cells.
+const fieldNameWidth = 32
+
 // dumpWidth is the width of such a line.
 const dumpWidth = 6 + 3*octetsPerLine + 2 + octetsPerLine
 
@@ -63,20 +66,23 @@ func (l *Ladder) layersView() []string {
 	r := l.current()
 	fields := r.Fields()
 	title := fmt.Sprintf("%s  #%d  %s", l.paint.Bold(l.title), r.Number, r.briefly(l.say))
-	body := l.height - 2
+	body := max(l.height-2, 1)
 	var lines []string
 	if l.width >= dumpWidth*2 {
 		lines = beside(l.fieldLines(fields, body), l.dump(r, fields, body), l.width-dumpWidth-4)
 	} else {
 		dumpHeight := min(len(r.Data())/octetsPerLine+2, body/3)
-		lines = append(l.fieldLines(fields, body-dumpHeight-1), l.rule(l.say.T("watch.layers.octets")))
-		lines = append(lines, l.dump(r, fields, dumpHeight)...)
+		lines = l.fieldLines(fields, max(body-dumpHeight-1, 1))
+		if dumpHeight > 0 {
+			lines = append(lines, l.rule(l.say.T("watch.layers.octets")))
+			lines = append(lines, l.dump(r, fields, dumpHeight)...)
+		}
 	}
 	for len(lines) < body {
 		lines = append(lines, "")
 	}
 	lines = append([]string{title}, lines[:body]...)
-	return append(lines, l.paint.Faint(l.say.T("watch.layers.keys")))
+	return append(lines, l.keysLine("watch.layers.keys"))
 }
 
 // beside puts two blocks of lines next to each other.
@@ -102,7 +108,7 @@ var layerTitles = map[capture.Layer]string{
 // fieldLines lists the fields under their layers, scrolled to the chosen one.
 func (l *Ladder) fieldLines(fields []capture.Field, height int) []string {
 	var lines []string
-	chosen := 0
+	chosen, nameWidth := 0, max(min(fieldNameWidth, l.width/2-4), 1)
 	for i, field := range fields {
 		if i == 0 || field.Layer != fields[i-1].Layer {
 			lines = append(lines, l.paint.Bold(l.say.T(layerTitles[field.Layer])))
@@ -111,7 +117,7 @@ func (l *Ladder) fieldLines(fields []capture.Field, height int) []string {
 		if field.Code > 0 {
 			name = fmt.Sprintf("%d %s", field.Code, field.Name) // an option by its name in the RFC
 		}
-		line := fmt.Sprintf("   %-32s %s", ansi.Truncate(name, 32, ""), field.Text)
+		line := fmt.Sprintf("   %-*s %s", nameWidth, ansi.Truncate(name, nameWidth, ""), field.Text)
 		if i == l.field {
 			chosen = len(lines)
 			line = l.paint.Select(" > " + line[3:])
@@ -188,16 +194,15 @@ func (l *Ladder) withOverlay(lines []string) []string {
 	}
 	var box []string
 	for line := range strings.Lines(text) {
-		for part := range strings.SplitSeq(ansi.Wrap(strings.TrimRight(line, "\n"), l.width-4, ""), "\n") {
+		for part := range strings.SplitSeq(ansi.Wrap(strings.TrimRight(line, "\n"), max(l.width-4, 1), ""), "\n") {
 			box = append(box, "  "+part)
 		}
 	}
 	box = append([]string{l.rule(l.say.T("watch.overlay.title"))}, box...)
+	box = box[:min(len(box), max(l.height-2, 0))] // the title of the screen stays, and so does how to put the text away
 	box = append(box, l.rule(l.say.T("watch.overlay.close")))
-	if len(box) > l.height-1 {
-		box = box[:l.height-1]
-	}
-	return append(lines[:max(l.height-len(box), 0):max(l.height-len(box), 0)], box...)
+	above := min(max(l.height-len(box), 0), len(lines))
+	return append(lines[:above:above], box...)
 }
 
 // explanation is the text about the chosen field, or about the selected packet as a whole.
