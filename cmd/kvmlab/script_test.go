@@ -54,8 +54,9 @@ func ownState(env *testscript.Env) error {
 	env.Setenv("KVMLAB_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 	env.Setenv("KVMLAB_RUN_DIR", filepath.Join(env.WorkDir, "run"))
 	env.Setenv("LANG", "C.UTF-8")
-	classroom, err := filepath.Abs(filepath.Join("..", "..", "internal", "watch", "testdata", "classroom.pcap"))
-	env.Setenv("CLASSROOM", classroom) // real clients and a real server
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	env.Setenv("CLASSROOM", filepath.Join(root, "internal", "watch", "testdata", "classroom.pcap")) // real clients and a real server
+	env.Setenv("CAPTURES", filepath.Join(root, "netsetup", "capture", "testdata"))                  // with other link layers
 	return err
 }
 

@@ -101,7 +101,8 @@ func (o *watchOptions) show(ctx context.Context, title string, source frameSourc
 			if err != nil {
 				return nil, err
 			}
-			if record := follower.Next(frames.Decode(frame)); selection.Wants(record) {
+			record := follower.Next(frames.Decode(frame))
+			if record.LinkType != capture.LinkUnknown && selection.Wants(record) {
 				return record, nil
 			}
 		}

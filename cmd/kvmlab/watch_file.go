@@ -6,6 +6,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/watch"
@@ -57,6 +60,7 @@ type captureFile struct {
 	file   io.Closer
 	reader *capture.Reader
 	ctx    func() error
+	frames int // that were decoded
 }
 
 // openCaptureFile opens a file, or standard input.
@@ -87,7 +91,8 @@ func openCaptureFile(a *app, path string) (*captureFile, error) {
 	return c, nil
 }
 
-// Next reads a frame. A file that breaks off ends there, with a warning.
+// Next reads a frame. A file that breaks off ends there, with a warning; so does one with frames that nobody decodes. One
+// that has no others is no capture for us.
 func (c *captureFile) Next() (capture.Frame, error) {
 	if err := c.ctx(); err != nil {
 		return capture.Frame{}, err
@@ -99,9 +104,37 @@ func (c *captureFile) Next() (capture.Frame, error) {
 				"file": c.path, "count": cut.Frames, "reason": cut.Err.Error(),
 			})})
 		}
-		return capture.Frame{}, io.EOF
+		err = io.EOF
+	}
+	if err == nil && frame.Link != capture.LinkUnknown {
+		c.frames++
+	}
+	if errors.Is(err, io.EOF) {
+		if none := c.leftOut(); none != nil {
+			return capture.Frame{}, none
+		}
 	}
 	return frame, err
+}
+
+// leftOut tells at the end which frames were not decoded, if there were any.
+func (c *captureFile) leftOut() error {
+	count, types := 0, []string{}
+	for number, n := range c.reader.Alien() {
+		count += n
+		types = append(types, strconv.Itoa(number))
+	}
+	slices.Sort(types)
+	switch {
+	case count > 0 && c.frames == 0:
+		found := "only frames of link type " + strings.Join(types, ", ")
+		return diag.New(diag.NoCaptureFile, diag.Args{"file": c.path, "found": found})
+	case count > 0 && c.app != nil:
+		c.app.showDiagnostics(diag.List{diag.New(diag.FramesLeftOut, diag.Args{
+			"file": c.path, "count": count, "types": strings.Join(types, ", "),
+		})})
+	}
+	return nil
 }
 
 // Close closes the file.

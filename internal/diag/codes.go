@@ -230,6 +230,7 @@ const (
 	FramesDropped  Code = "KL523" // warning: the capture has gaps
 	NarrowTerminal Code = "KL524" // warning: no room for the ladder
 	BadAnswers     Code = "KL525" // --answers cannot be read
+	FramesLeftOut  Code = "KL526" // warning: a capture file has frames of another kind
 )
 
 // Lifecycle, supervisor and state (KL600–KL629).

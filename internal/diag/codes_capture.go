@@ -4,13 +4,24 @@ package diag
 var captureEntries = []Entry{
 	{
 		Code: NoCaptureFile, Exit: ExitUsage, Args: []string{"file", "found"},
-		Summary: `{{quote .file}} is no capture of Ethernet frames: {{.found}}`,
+		Summary: `{{quote .file}} is no capture that kvmlab can read: {{.found}}`,
 		Hint:    `give a .pcap or .pcapng file, such as kvmlab capture -w FILE.pcapng, tcpdump -w or Wireshark write`,
 		Explanation: `
 watch --read wants a file of captured frames in the pcap or pcapng format. They
 are told by their first four octets, not by the name: a1b2c3d4 or a1b23c4d (in
-either byte order) begin a pcap, 0a0d0d0a begins a pcapng. The frames must be
-Ethernet frames: a capture of "any" interface (Linux cooked) has none.`,
+either byte order) begin a pcap, 0a0d0d0a begins a pcapng; either may be packed
+by gzip. The frames may be Ethernet frames, those of "any" interface (Linux
+cooked), IP packets without a link layer, or a loopback's.`,
+	},
+	{
+		Code: FramesLeftOut, Severity: Warning, Args: []string{"file", "count", "types"},
+		Summary: `{{.count}} frames in {{quote .file}} are not decoded, of link type {{.types}}`,
+		Hint:    `they count in the packets' numbers, as in Wireshark, which can show them`,
+		Explanation: `
+A pcapng file may hold frames of several interfaces, and each interface says what
+its frames begin with: its link type, a number of a public registry. kvmlab
+reads Ethernet (1), Linux cooked (113, 276), raw IP (101, 228, 229) and loopback
+(0, 108).`,
 	},
 	{
 		Code: CaptureCut, Severity: Warning, Args: []string{"file", "count", "reason"},

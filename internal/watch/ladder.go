@@ -243,10 +243,7 @@ func (l *Ladder) stations(records []*Record) []capture.HardwareAddr {
 	var out []capture.HardwareAddr
 	known := map[mac]bool{}
 	for _, r := range records {
-		if r.Ethernet == nil {
-			continue
-		}
-		for _, address := range []capture.HardwareAddr{r.Ethernet.Source, r.Ethernet.Destination} {
+		for _, address := range []capture.HardwareAddr{r.From(), r.To()} {
 			if m, ok := macOf(address); ok && !m.group() && !known[m] {
 				known[m] = true
 				out = append(out, address)

@@ -187,8 +187,8 @@ func (l *Ladder) label(r *Record, room layout) string {
 			words = append(words, r.ARP.TargetIP.String())
 		}
 	}
-	if r.Ethernet != nil && room.addressed() {
-		words = append(words, l.say.T(wayOf(r.Ethernet.Destination)))
+	if r.Linked() && room.addressed() {
+		words = append(words, l.say.T(r.way()))
 	}
 	if r.Malformed != "" {
 		words = append(words, l.paint.Bad("!"))
@@ -203,15 +203,18 @@ func (l *Ladder) details() []string {
 		return nil
 	}
 	words := []string{fmt.Sprintf("#%d", r.Number), r.briefly(l.say)}
-	if r.Ethernet != nil {
-		arrow := l.glyph("→", "->")
+	arrow := l.glyph("→", "->")
+	switch {
+	case r.Ethernet != nil:
 		words = append(words, fmt.Sprintf("L2 %s %s %s", r.Ethernet.Source, arrow, r.Ethernet.Destination))
-		if r.IP != nil {
-			words = append(words, fmt.Sprintf("L3 %s %s %s", r.IP.Source, arrow, r.IP.Destination))
-		}
-		if r.UDP != nil {
-			words = append(words, fmt.Sprintf("UDP %d %s %d", r.UDP.SourcePort, arrow, r.UDP.DestinationPort))
-		}
+	case r.From() != nil:
+		words = append(words, fmt.Sprintf("L2 %s", r.From()))
+	}
+	if r.IP != nil {
+		words = append(words, fmt.Sprintf("L3 %s %s %s", r.IP.Source, arrow, r.IP.Destination))
+	}
+	if r.UDP != nil {
+		words = append(words, fmt.Sprintf("UDP %d %s %d", r.UDP.SourcePort, arrow, r.UDP.DestinationPort))
 	}
 	if d := r.DHCP; d != nil {
 		words = append(words, "xid "+d.XID.String(), fmt.Sprintf("secs %d", d.Secs), fmt.Sprintf("flags 0x%04x", d.Flags),
@@ -401,15 +404,15 @@ func (c *columnSet) index(address capture.HardwareAddr) int {
 // arrow draws a packet: from its sender to its receiver with a single line, or to everybody with a double one.
 func (c *columnSet) arrow(r *Record) string {
 	cells := c.cells()
-	if r.Ethernet == nil {
+	if !r.Linked() || len(c.addresses) == 0 {
 		return strings.Join(cells, "")
 	}
-	from, to := c.index(r.Ethernet.Source), c.index(r.Ethernet.Destination)
+	from, to := c.index(r.From()), c.index(r.To())
 	begin := c.total - 1 // a sender that is not shown is beyond the right edge
 	if from >= 0 {
 		begin = c.centre(from)
 	}
-	if r.Ethernet.Destination[0]&1 == 1 {
+	if r.Broadcast() || r.Multicast() {
 		c.line(cells, begin, 0, true)
 		c.line(cells, begin, c.total-1, true)
 	} else {

@@ -74,10 +74,10 @@ func (n *Names) name(m mac, name string) {
 // Learn looks at who sent a packet: replies come from a server or a relay, requests with a giaddr from a relay, others
 // from a client, which may tell its name in option 12.
 func (n *Names) Learn(p *capture.Packet) {
-	if p.DHCP == nil || p.Ethernet == nil || p.UDP == nil {
+	if p.DHCP == nil || p.From() == nil || p.UDP == nil {
 		return
 	}
-	sender, ok := macOf(p.Ethernet.Source)
+	sender, ok := macOf(p.From())
 	if !ok || sender.group() {
 		return
 	}

@@ -63,14 +63,14 @@ func (r *Record) Questions() []PredictField {
 
 // Truth is what the packet says of a field, "" when it has no such field.
 func (r *Record) Truth(field PredictField) string {
-	if r.DHCP == nil || r.IP == nil || r.UDP == nil || r.Ethernet == nil {
+	if r.DHCP == nil || r.IP == nil || r.UDP == nil {
 		return ""
 	}
 	switch field {
 	case PredictType:
 		return r.DHCP.Type.String()
 	case PredictMAC:
-		return r.Ethernet.Destination.String()
+		return r.To().String() // "" where the capture does not tell it
 	case PredictIP:
 		return r.IP.Destination.String()
 	case PredictPort:
@@ -156,7 +156,7 @@ func (r *Record) why(field PredictField, say Speaker) string {
 			return say.T(topic.Message)
 		}
 	case PredictMAC:
-		if r.Ethernet.Destination.Broadcast() {
+		if r.Broadcast() {
 			return say.T("watch.predict.why.mac-broadcast")
 		}
 		return say.T("watch.predict.why.mac-unicast", "station", r.Stations.Destination)

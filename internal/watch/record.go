@@ -16,7 +16,7 @@ const recordVersion = 1
 // Stations are the names of the two ends of a frame.
 type Stations struct {
 	Source      string `json:"src"`
-	Destination string `json:"dst"` // a name, or broadcast or multicast
+	Destination string `json:"dst,omitempty"` // a name, or broadcast or multicast; absent when the capture does not tell
 }
 
 // Record is a packet with what the traffic around it tells. Its JSON form is one line of `kvmlab watch -o json`.
@@ -49,8 +49,8 @@ func (f *Follower) Next(p *capture.Packet) *Record {
 	f.count++
 	f.Names.Learn(p)
 	r := &Record{Version: recordVersion, Number: f.count, Packet: p}
-	if p.Ethernet != nil {
-		r.Stations = &Stations{f.Names.Of(p.Ethernet.Source), f.Names.Of(p.Ethernet.Destination)}
+	if p.Linked() {
+		r.Stations = f.stations(p)
 	}
 	r.Exchange, r.step = f.Tracker.See(p)
 	if r.step.Of > 0 {
@@ -76,6 +76,20 @@ func (r *Record) WriteJSON(w io.Writer) error {
 	return err
 }
 
+// stations names the two ends of a frame. A cooked capture tells of a receiver only whether it is everybody or a group.
+func (f *Follower) stations(p *capture.Packet) *Stations {
+	s := &Stations{Source: f.Names.Of(p.From())}
+	switch {
+	case p.Broadcast():
+		s.Destination = Everybody
+	case p.Multicast():
+		s.Destination = Group
+	case p.To() != nil:
+		s.Destination = f.Names.Of(p.To())
+	}
+	return s
+}
+
 // note is the packet in a few English words: what a pcapng comment says.
 func (r *Record) note() string {
 	switch {
@@ -95,6 +109,12 @@ func (r *Record) note() string {
 		return fmt.Sprintf("IP protocol %d", r.IP.Protocol)
 	case r.Ethernet != nil && r.Ethernet.Type != 0:
 		return r.Ethernet.Type.String()
+	case r.Cooked != nil:
+		return r.Cooked.Type.String()
+	case r.LinkType == capture.LinkUnknown:
+		return "not decoded"
+	case r.LinkType != capture.LinkEthernet:
+		return capture.TypeIPv6.String() // version 4 has a network layer, and nothing else goes without a link layer
 	default:
 		return "Ethernet"
 	}

@@ -28,6 +28,7 @@ func recordSchema(tb testing.TB) *jsonschema.Schema {
 	option := &jsonschema.Schema{Ref: "#/$defs/option"}
 	types := map[reflect.Type]*jsonschema.Schema{
 		reflect.TypeFor[capture.HardwareAddr](): text(`^([0-9a-f]{2}(:[0-9a-f]{2})*)?$`, "a hardware address"),
+		reflect.TypeFor[capture.LinkType]():     text(`^[a-z0-9-]+$`, "what the frame begins with, when it is not Ethernet"),
 		reflect.TypeFor[capture.EtherType]():    text(`^0x[0-9a-f]{4}$`, "an Ethernet type"),
 		reflect.TypeFor[capture.XID]():          text(`^0x[0-9a-f]{8}$`, "a transaction identifier"),
 		reflect.TypeFor[capture.Hex]():          text(`^([0-9a-f]{2})*$`, "octets in hexadecimal"),

@@ -76,7 +76,7 @@ func (s Selection) Wants(r *Record) bool {
 		return false
 	}
 	for _, filter := range s.filters {
-		if !filter.Match(r.Data()) {
+		if !filter.MatchPacket(r.Packet) {
 			return false
 		}
 	}

@@ -100,11 +100,13 @@ func (r *Record) dhcpPairs(source string) []any {
 
 // travel says how the packet reaches its receivers: both layers, because they may differ.
 func (r *Record) travel(say Speaker) string {
-	if r.Ethernet == nil {
-		return ""
+	var parts []string
+	switch way := say.T(r.way()); {
+	case r.Ethernet != nil:
+		parts = append(parts, say.T("watch.say.link", "way", way, "src", r.Ethernet.Source, "dst", r.Ethernet.Destination))
+	case r.From() != nil:
+		parts = append(parts, say.T("watch.say.link-from", "way", way, "src", r.From()))
 	}
-	parts := []string{say.T("watch.say.link", "way", say.T(wayOf(r.Ethernet.Destination)), "src", r.Ethernet.Source,
-		"dst", r.Ethernet.Destination)}
 	if r.IP != nil {
 		id := "watch.say.ip"
 		pairs := []any{"src", r.IP.Source, "dst", r.IP.Destination}
@@ -116,12 +118,12 @@ func (r *Record) travel(say Speaker) string {
 	return strings.Join(parts, ", ")
 }
 
-// wayOf is the message that names how a frame is addressed.
-func wayOf(destination capture.HardwareAddr) string {
+// way is the message that names how the frame is addressed.
+func (r *Record) way() string {
 	switch {
-	case destination.Broadcast():
+	case r.Broadcast():
 		return "watch.way.broadcast"
-	case len(destination) > 0 && destination[0]&1 == 1:
+	case r.Multicast():
 		return "watch.way.multicast"
 	default:
 		return "watch.way.unicast"

@@ -38,7 +38,7 @@ func newDecoder(f Frame) *decoder {
 	length := max(f.Length, len(f.Data))
 	return &decoder{
 		p: &Packet{
-			Time: f.Time, Interface: f.Interface, Length: length, Captured: len(f.Data), Comment: f.Comment, data: f.Data,
+			Time: f.Time, Interface: f.Interface, LinkType: f.Link, Length: length, Captured: len(f.Data), Comment: f.Comment, data: f.Data,
 			layout: layout{arp: -1, ip: -1, icmp: -1, udp: -1, dhcp: -1},
 		},
 		b:   f.Data,
@@ -47,7 +47,7 @@ func newDecoder(f Frame) *decoder {
 }
 
 func (d *decoder) decode(unsummed bool) *Packet {
-	d.ethernet(unsummed)
+	d.link(unsummed)
 	d.p.Malformed = strings.Join(d.why, "; ")
 	return d.p
 }
@@ -91,7 +91,12 @@ func (d *decoder) ethernet(unsummed bool) {
 		e.VLAN = append(e.VLAN, VLAN{ID: tag & 0x0fff, Priority: uint8(tag >> 13), Drop: tag&0x1000 != 0, Type: next})
 		at += vlanSize
 	}
-	switch next {
+	d.network(next, at, unsummed)
+}
+
+// network decodes what a link layer carries, from d.b[at] on.
+func (d *decoder) network(kind EtherType, at int, unsummed bool) {
+	switch kind {
 	case TypeARP:
 		d.arp(at)
 	case TypeIPv4:

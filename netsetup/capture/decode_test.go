@@ -308,7 +308,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(udpFrame(f, overload), uint16(20))
 	f.Add([]byte("\xff\xff\xff\xff\xff\xff\x02\x00\x5e\x00\x53\x01\x81\x00\x00\x05\x08\x06\x00\x01\x08\x00\x06\x04"), uint16(0))
 	f.Fuzz(func(t *testing.T, data []byte, cut uint16) {
-		p := capture.Decode(capture.Frame{Data: data, Length: len(data) + int(cut)})
+		link := capture.LinkType(cut % (uint16(capture.LinkUnknown) + 1))
+		p := capture.Decode(capture.Frame{Link: link, Data: data, Length: len(data) + int(cut)})
 		if out, err := json.Marshal(p); err != nil || !json.Valid(out) {
 			t.Fatalf("marshal: %v", err)
 		}

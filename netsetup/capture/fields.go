@@ -12,7 +12,7 @@ type Layer uint8
 // The layers, outermost first.
 const (
 	_              Layer = iota
-	LayerLink            // Ethernet
+	LayerLink            // Ethernet, or what a capture has in its place
 	LayerNetwork         // IPv4, ARP
 	LayerTransport       // UDP, ICMP
 	LayerMessage         // DHCP
@@ -59,6 +59,7 @@ func (f *fieldList) add(layer Layer, key, name string, at, size int, value any) 
 }
 
 func (f *fieldList) ethernet() {
+	f.cooked()
 	e := f.p.Ethernet
 	if e == nil {
 		return
@@ -73,6 +74,27 @@ func (f *fieldList) ethernet() {
 	for i, tag := range e.VLAN {
 		f.add(LayerLink, "eth.vlan", "VLAN", ethernetSize+vlanSize*i, 4, tag.ID)
 	}
+}
+
+// cooked lists what the pseudo header tells; the two versions have it in different places.
+func (f *fieldList) cooked() {
+	c := f.p.Cooked
+	if c == nil {
+		return
+	}
+	kind := fmt.Sprintf("0x%04x (%s)", uint16(c.Type), c.Type)
+	if f.p.LinkType == LinkCooked2 {
+		f.add(LayerLink, "sll.type", "type", 0, 2, kind)
+		f.add(LayerLink, "sll.ifindex", "interface index", 4, 4, c.Index)
+		f.add(LayerLink, "sll.arphrd", "hardware type", 8, 2, c.Hardware)
+		f.add(LayerLink, "sll.packet_type", "packet type", 10, 1, c.Way)
+		f.add(LayerLink, "sll.src", "source", 12, len(c.Source), c.Source)
+		return
+	}
+	f.add(LayerLink, "sll.packet_type", "packet type", 0, 2, c.Way)
+	f.add(LayerLink, "sll.arphrd", "hardware type", 2, 2, c.Hardware)
+	f.add(LayerLink, "sll.src", "source", 6, len(c.Source), c.Source)
+	f.add(LayerLink, "sll.type", "type", 14, 2, kind)
 }
 
 func (f *fieldList) arp() {

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bufio"
+	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// FormatError is returned by NewReader for what is no capture file of Ethernet frames.
+// FormatError is returned by NewReader for what is no capture file, or one of whose frames nothing can be decoded.
 type FormatError struct {
 	Found string // what is there instead
 	Err   error  // the cause, if any
@@ -22,7 +23,7 @@ type FormatError struct {
 
 // Error says what was found and what was expected.
 func (e *FormatError) Error() string {
-	text := e.Found + "; expected a pcap or pcapng file of Ethernet frames"
+	text := e.Found + "; expected a pcap or pcapng file of Ethernet, Linux cooked or raw IP frames"
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
@@ -47,10 +48,12 @@ func (e *TruncatedError) Error() string {
 // Unwrap gives the cause.
 func (e *TruncatedError) Unwrap() error { return e.Err }
 
-// Reader reads frames from a pcap file (either byte order, microseconds or nanoseconds) or a pcapng file.
+// Reader reads frames from a pcap file (either byte order, microseconds or nanoseconds) or a pcapng file, which may be
+// compressed by gzip.
 type Reader struct {
 	next   func() (Frame, error)
 	frames int
+	alien  map[int]int
 	counts map[string]Counts
 	links  []Link
 }
@@ -62,11 +65,19 @@ const (
 	magicPcapMicroLE = 0xd4c3b2a1
 	magicPcapNanoLE  = 0x4d3cb2a1
 	magicPcapng      = 0x0a0d0d0a
+	magicGzip        = 0x1f8b // the first two (RFC 1952 section 2.3.1)
 )
 
 // NewReader recognises the format of r by its first octets.
 func NewReader(r io.Reader) (*Reader, error) {
 	buffered := bufio.NewReaderSize(r, 64<<10)
+	if head, err := buffered.Peek(2); err == nil && binary.BigEndian.Uint16(head) == magicGzip {
+		unpacked, err := gzip.NewReader(buffered)
+		if err != nil {
+			return nil, &FormatError{Found: "a damaged gzip file", Err: err}
+		}
+		buffered = bufio.NewReaderSize(unpacked, 64<<10)
+	}
 	head, err := buffered.Peek(4)
 	switch {
 	case len(head) == 0 && errors.Is(err, io.EOF):
@@ -76,7 +87,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read capture file: %w", err)
 	}
-	reader := &Reader{counts: map[string]Counts{}}
+	reader := &Reader{counts: map[string]Counts{}, alien: map[int]int{}}
 	switch magic := binary.BigEndian.Uint32(head); magic {
 	case magicPcapng:
 		err = reader.openNg(buffered)
@@ -97,15 +108,17 @@ func (r *Reader) openPcap(in io.Reader) error {
 		return &FormatError{Found: "a damaged pcap header", Err: err}
 	}
 	// The upper bits say whether frames end in a check sequence (draft-ietf-opsawg-pcap section 4).
-	if link := pcap.LinkType() & 0xffff; link != layers.LinkTypeEthernet {
-		return &FormatError{Found: fmt.Sprintf("a pcap file of %s frames (link type %d)", link, link)}
+	number := pcap.LinkType() & 0xffff
+	link := linkTypeOf(number)
+	if link == LinkUnknown {
+		return &FormatError{Found: fmt.Sprintf("a pcap file of %s frames (link type %d)", number, number)}
 	}
 	r.next = func() (Frame, error) {
 		data, info, err := pcap.ReadPacketData()
 		if errors.Is(err, io.EOF) && info.CaptureLength > 0 {
 			err = io.ErrUnexpectedEOF // after the frame's header
 		}
-		return Frame{Time: info.Timestamp, Data: data, Length: info.Length}, err
+		return Frame{Time: info.Timestamp, Link: link, Data: data, Length: info.Length}, err
 	}
 	return nil
 }
@@ -142,21 +155,22 @@ func (ng *ngFile) count(index int, s pcapgo.NgInterfaceStatistics) {
 	ng.reader.counts[ng.nameOf(index)] = Counts{Received: known(s.PacketsReceived), Dropped: known(s.PacketsDropped)}
 }
 
-// next skips what interfaces of other kinds have seen.
+// next gives every frame, also of interfaces whose frames cannot be decoded: they count in the numbers of packets.
 func (ng *ngFile) next() (Frame, error) {
-	for {
-		data, info, about, err := ng.ReadPacketDataWithOptions()
-		ng.describe()
-		if err != nil {
-			return Frame{}, err
-		}
-		if isEthernet(info) {
-			return Frame{
-				Time: info.Timestamp, Data: data, Length: info.Length, Interface: ng.nameOf(info.InterfaceIndex),
-				Comment: strings.Join(about.Comments, "\n"),
-			}, nil
-		}
+	data, info, about, err := ng.ReadPacketDataWithOptions()
+	ng.describe()
+	if err != nil {
+		return Frame{}, err
 	}
+	number := numberOf(info)
+	link := linkTypeOf(number)
+	if link == LinkUnknown {
+		ng.reader.alien[int(number)]++
+	}
+	return Frame{
+		Time: info.Timestamp, Link: link, Data: data, Length: info.Length, Interface: ng.nameOf(info.InterfaceIndex),
+		Comment: strings.Join(about.Comments, "\n"),
+	}, nil
 }
 
 // describe notes the links that were described since the last call.
@@ -168,8 +182,14 @@ func (ng *ngFile) describe() {
 	}
 }
 
-func isEthernet(info gopacket.CaptureInfo) bool {
-	return len(info.AncillaryData) > 0 && info.AncillaryData[0] == layers.LinkTypeEthernet
+// numberOf is the link type of a frame's interface; pcapgo hands it over with each frame of a file that may mix them.
+func numberOf(info gopacket.CaptureInfo) layers.LinkType {
+	if len(info.AncillaryData) > 0 {
+		if number, ok := info.AncillaryData[0].(layers.LinkType); ok {
+			return number
+		}
+	}
+	return layers.LinkTypeEthernet
 }
 
 // known makes a count that a file does not tell 0.
@@ -196,6 +216,9 @@ func (r *Reader) Next() (Frame, error) {
 
 // Counts gives what the file has told so far about frames received and dropped, by link.
 func (r *Reader) Counts() map[string]Counts { return r.counts }
+
+// Alien counts the frames read so far that cannot be decoded, by the number of their link type.
+func (r *Reader) Alien() map[int]int { return r.alien }
 
 // Links gives the links that a pcapng file has described so far.
 func (r *Reader) Links() []Link { return r.links }

@@ -217,8 +217,8 @@ func TestTruncatedFiles(t *testing.T) {
 
 func TestForeignFiles(t *testing.T) {
 	t.Parallel()
-	loop := pcapFile(binary.LittleEndian, false, nil)
-	binary.LittleEndian.PutUint32(loop[20:], 113)
+	wireless := pcapFile(binary.LittleEndian, false, nil)
+	binary.LittleEndian.PutUint32(wireless[20:], 105)
 	for name, test := range map[string]struct {
 		data string
 		want string
@@ -226,7 +226,8 @@ func TestForeignFiles(t *testing.T) {
 		"empty":        {"", "an empty file; expected a pcap or pcapng file"},
 		"three octets": {"abc", "a file of 3 octets"},
 		"text":         {"version: 1\n", "a file that begins with 76657273"},
-		"not Ethernet": {string(loop), "link type 113"},
+		"wireless":     {string(wireless), "link type 105"},
+		"gzip":         {"\x1f\x8bxx", "a damaged gzip file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -246,7 +247,8 @@ func FuzzReader(f *testing.F) {
 	f.Add(pcapFile(binary.BigEndian, false, frames))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		frames, _, err := readAll(bytes.NewReader(data))
-		if err == nil || len(frames) > len(data) {
+		packed := bytes.HasPrefix(data, []byte{0x1f, 0x8b})
+		if err == nil || len(frames) > len(data) && !packed {
 			t.Fatalf("%d frames from %d octets, error %v", len(frames), len(data), err)
 		}
 	})

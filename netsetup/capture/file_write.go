@@ -91,7 +91,11 @@ func (w *Writer) AddLink(link Link) error {
 }
 
 // Write writes a frame with its comment, if it has one. A frame of a link that was not described before describes it.
+// It takes Ethernet frames only, as every link of a lab carries.
 func (w *Writer) Write(f Frame) error {
+	if f.Link != LinkEthernet {
+		return fmt.Errorf("write frame to capture file: a %s frame among Ethernet frames", f.Link)
+	}
 	if err := w.AddLink(Link{Name: f.Interface}); err != nil {
 		return err
 	}

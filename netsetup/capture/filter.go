@@ -67,7 +67,10 @@ func CompileFilter(expression string) (*Filter, error) {
 // String gives the expression.
 func (f *Filter) String() string { return f.expression }
 
-// Match reports whether a frame passes. A nil Filter passes everything.
+// MatchPacket reports whether a packet passes, whatever its link layer is. A nil Filter passes everything.
+func (f *Filter) MatchPacket(p *Packet) bool { return f == nil || f.Match(p.asEthernet()) }
+
+// Match reports whether an Ethernet frame passes. A nil Filter passes everything.
 func (f *Filter) Match(frame []byte) bool {
 	if f == nil {
 		return true

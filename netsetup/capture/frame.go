@@ -10,7 +10,8 @@ import (
 type Frame struct {
 	Time      time.Time // when it was seen, by the clock of the machine that captured it
 	Interface string    // the link that it was seen on; "" when a file does not tell
-	Data      []byte    // from the destination MAC on; shorter than Length when the capture cut it
+	Link      LinkType  // what Data begins with; Ethernet on every live link
+	Data      []byte    // from the link layer's first octet on; shorter than Length when the capture cut it
 	Length    int       // octets on the wire, without the frame check sequence
 	Comment   string    // what a pcapng file says about it
 	// Unsummed tells that the frame was seen on its way out, before its UDP or TCP checksum was filled in (packet(7),

@@ -13,9 +13,11 @@ import (
 type Packet struct {
 	Time      time.Time `json:"time"`                // RFC 3339 with nanoseconds
 	Interface string    `json:"interface,omitempty"` // the link that it was seen on
+	LinkType  LinkType  `json:"link_type,omitzero"`  // absent for Ethernet
 	Length    int       `json:"length"`              // octets on the wire
 	Captured  int       `json:"captured"`            // octets that were kept of them
 	Ethernet  *Ethernet `json:"eth,omitempty"`
+	Cooked    *Cooked   `json:"sll,omitempty"` // in place of eth, in a capture of any interface
 	ARP       *ARP      `json:"arp,omitempty"`
 	IP        *IPv4     `json:"ip,omitempty"`
 	ICMP      *ICMP     `json:"icmp,omitempty"`
@@ -62,6 +64,7 @@ type EtherType uint16
 const (
 	TypeIPv4 EtherType = 0x0800
 	TypeARP  EtherType = 0x0806
+	TypeRARP EtherType = 0x8035 // QEMU sends such frames for a guest that was moved or resumed
 	TypeVLAN EtherType = 0x8100
 	TypeQinQ EtherType = 0x88a8
 	TypeIPv6 EtherType = 0x86dd
@@ -69,7 +72,7 @@ const (
 
 // String names the types that a class meets.
 func (t EtherType) String() string {
-	names := map[EtherType]string{TypeIPv4: "IPv4", TypeARP: "ARP", TypeVLAN: "802.1Q", TypeQinQ: "802.1ad", TypeIPv6: "IPv6"}
+	names := map[EtherType]string{TypeIPv4: "IPv4", TypeARP: "ARP", TypeRARP: "RARP", TypeVLAN: "802.1Q", TypeQinQ: "802.1ad", TypeIPv6: "IPv6"}
 	if name, ok := names[t]; ok {
 		return name
 	}
