@@ -43,6 +43,7 @@ var sentences = map[Reason]string{
 	ReasonBadChecksum:   "its checksum is wrong",
 	ReasonFragment:      "it came in fragments, which this server does not put together",
 	ReasonOverloaded:    "too many addresses are being probed",
+	ReasonStopping:      "the server ended while its address was being probed",
 	ReasonNotDurable:    "its lease could not be written to disk",
 }
 
@@ -103,7 +104,7 @@ func (e Event) ignoreText() string {
 	case ReasonWrongNetwork:
 		return fmt.Sprintf("%v is not on this network", e.Address)
 	case ReasonProbing:
-		return "an address for it is being probed; the OFFER will follow"
+		return "its address is being probed; the answer will follow"
 	case ReasonSilenced:
 		return "the interface is silent: " + e.Detail
 	case ReasonFault:
@@ -161,6 +162,10 @@ func (e Event) noteText() string {
 		return "the lease journal is damaged: " + e.Detail
 	case ReasonNoRoom:
 		return e.Detail + " found no room in the reply: the client takes no larger one (option 57)"
+	case ReasonInterfaceDown:
+		return "the interface is down: nothing arrives until it is up"
+	case ReasonInterfaceUp:
+		return "the interface is up again"
 	case ReasonInterfaceGone:
 		return "the interface is gone: nothing is answered there any more"
 	case ReasonSilenced:

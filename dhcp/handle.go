@@ -99,6 +99,8 @@ func (x *exchange) handle() Reply {
 		return x.ignore(ReasonNotRequest, "a type that this server has no answer to")
 	case m.CHAddr.IsZero() && !m.Has(OptClientID):
 		return x.ignore(ReasonMalformed, "neither chaddr nor a client identifier")
+	case !m.CHAddr.station():
+		return x.ignore(ReasonMalformed, "chaddr is no single station's address")
 	}
 	if x.sub = x.subnet(); x.sub == nil {
 		return x.ignore(ReasonNoSubnet, "")

@@ -14,13 +14,7 @@ func (x *exchange) discover() Reply {
 		return x.nothingToOffer()
 	}
 	if x.mustProbe(t.byAddr[a]) {
-		b := t.bindingAt(s, a)
-		if b.probing {
-			return x.ignore(ReasonProbing, "")
-		}
-		b.probing, b.fresh = true, true
-		t.offer(x.now, b, x.client(), why)
-		return Reply{Probe: a.addr()}
+		return x.probe(t.bindingAt(s, a), why)
 	}
 	c, b := x.client(), t.bindingAt(s, a)
 	if why == ReasonSameOffer && b.fresh {
@@ -71,6 +65,16 @@ func (x *exchange) mustProbe(b *binding) bool {
 		return false
 	}
 	return b.probedAt == 0 || x.now-b.probedAt > int64(x.t.cfg.OfferHold)
+}
+
+// probe keeps an address for the client until it is known whether somebody uses it.
+func (x *exchange) probe(b *binding, why Reason) Reply {
+	if b.probing {
+		return x.ignore(ReasonProbing, "")
+	}
+	b.probing, b.fresh = true, true
+	x.t.offer(x.now, b, x.client(), why)
+	return Reply{Probe: b.addr.addr()}
 }
 
 // Clear tells the table that a probe found nobody at an address.

@@ -56,8 +56,13 @@ func (x *exchange) selecting(want ip4) Reply {
 	case x.link.faults.nak():
 		return x.nak(ReasonFault, want, 0)
 	}
-	// An offer that has lapsed, or that a restart has made us forget, still stands if nobody else came.
+	// An offer that has lapsed, or that a restart has made us forget, still stands if nobody else came. Nor may anybody
+	// have come who never asked: what was not offered just now is probed, as it would have been before an offer.
+	offered := c != nil && c.offered == b && b != nil
 	b = x.t.bindingAt(x.sub, want)
+	if !offered && x.mustProbe(b) {
+		return x.probe(b, ReasonRequested)
+	}
 	return x.ack(b, x.client(), x.leaseTime(), ReasonSelecting)
 }
 

@@ -52,6 +52,13 @@ func (h HWAddr) MAC() (mac [6]byte, ok bool) {
 	return mac, h.kind == htypeEthernet && h.size == 6
 }
 
+// station tells whether the address can be one machine's. On Ethernet zero is nobody's, and a first octet that is odd is a
+// group's, everybody's among them (IEEE 802 section 8.2.2): a reply would go to all stations, or to none.
+func (h HWAddr) station() bool {
+	mac, ok := h.MAC()
+	return !ok || mac != [6]byte{} && mac[0]&1 == 0
+}
+
 // String writes Ethernet addresses as 02:00:5e:00:53:01 and others with their hardware type before them ("6/0a0b…").
 func (h HWAddr) String() string {
 	if h.IsZero() {

@@ -48,6 +48,9 @@ func openPort(i Interface, probe bool) (p *port, err error) {
 	if p.raw, p.rawIO, err = openPacket(link.Index, unix.ETH_P_IP, requestFilter()); err != nil {
 		return nil, fmt.Errorf("listen for DHCP on %q: %w", i.Name, err)
 	}
+	if err = needEthernet(p.raw); err != nil {
+		return nil, fmt.Errorf("listen for DHCP on %q: %w", i.Name, err)
+	}
 	if p.out, p.outIO, err = openOut(unix.AF_PACKET, unix.SOCK_DGRAM, 0); err != nil {
 		return nil, fmt.Errorf("open socket for replies on %q: %w", i.Name, err)
 	}
@@ -63,6 +66,22 @@ func openPort(i Interface, probe bool) (p *port, err error) {
 		return nil, fmt.Errorf("bind UDP port 67 on %q: %w", i.Name, err)
 	}
 	return p, nil
+}
+
+// ErrNotEthernet is returned by Open for an interface whose frames are not Ethernet's, such as a tun or the loopback: a
+// client without an address could not be answered there.
+var ErrNotEthernet = errors.New("interface carries no Ethernet frames")
+
+// needEthernet asks the kernel for the kind of the interface that a packet socket is bound to (packet(7), sll_hatype).
+func needEthernet(packet *os.File) error {
+	sa, err := unix.Getsockname(int(packet.Fd()))
+	if err != nil {
+		return os.NewSyscallError("getsockname", err)
+	}
+	if ll, ok := sa.(*unix.SockaddrLinklayer); !ok || ll.Hatype != unix.ARPHRD_ETHER {
+		return ErrNotEthernet
+	}
+	return nil
 }
 
 // openPorts opens every interface, in a network namespace if its path is given. It uses a thread of its own for

@@ -41,6 +41,51 @@ func TestQuarantine(t *testing.T) {
 	held(dhcp.StateOffered)
 }
 
+// TestRequestOutOfTheBlue: a REQUEST with our identifier for an address that was not offered, as after a restart, is
+// acknowledged only when nobody is there.
+func TestRequestOutOfTheBlue(t *testing.T) {
+	t.Parallel()
+	defer failing(t)
+	s, k := newStage(t, setup{probe: true})
+	free := ip("192.168.1.22")
+	if s.address(s.must(s.ask(envelope{}, selecting(alice, free)), dhcp.Ack), free); !s.wasAsked(free) {
+		t.Errorf("nobody was asked whether %v is in use", free)
+	}
+
+	s.clients.Run(t, "ip addr add "+one+"/24 dev eth0")
+	s.must(s.ask(envelope{}, selecting(bob, ip(one))), dhcp.Nak)
+	if e, _ := s.eventThat(func(e dhcp.Event) bool { return e.Decision == dhcp.DecisionNak }); e.Reason != dhcp.ReasonTaken {
+		t.Errorf("event %+v", e)
+	}
+	if l, _ := k.held(ip(one)); l.State != dhcp.StateDeclined {
+		t.Errorf("%v, want it out of use", l.State)
+	}
+}
+
+// TestStoppingWhileProbing: a message that waits for its probe when the server ends is told of.
+func TestStoppingWhileProbing(t *testing.T) {
+	t.Parallel()
+	defer failing(t)
+	s, k := newStage(t, setup{probe: true})
+	k.cfg.ProbeWait = time.Hour
+	if err := errors.Join(k.stop(), k.open()); err != nil {
+		t.Fatal(err)
+	}
+	m := newMessage(dhcp.Discover, alice)
+	s.send(envelope{}, m)
+	for timeout := time.After(10 * time.Second); !s.wasAsked(ip(one)); {
+		select {
+		case <-timeout:
+			t.Fatal("no probe")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if err := k.stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.reason(dhcp.ReasonStopping)
+}
+
 // TestProbesTogether: clients that come at once wait for the time of one probe, not for one probe after the other.
 func TestProbesTogether(t *testing.T) {
 	t.Parallel()

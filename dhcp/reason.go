@@ -41,7 +41,8 @@ const (
 	ReasonNoRecord       Reason = "no-record"        // an unknown client asks for its old address; not authoritative
 	ReasonNotOwner       Reason = "not-owner"        // RELEASE or DECLINE by a client that does not hold the address
 	ReasonBadRequest     Reason = "bad-request"      // fields contradict RFC 2131 table 5; Detail says which
-	ReasonProbing        Reason = "probing"          // the address is being probed; the OFFER will follow
+	ReasonProbing        Reason = "probing"          // the address is being probed; the answer will follow
+	ReasonStopping       Reason = "stopping"         // the server ended while the address was being probed
 	ReasonIPv6Only       Reason = "ipv6-only"        // answered with option 108 and no address (RFC 8925)
 	ReasonSilenced       Reason = "silenced"         // the interface was silenced; Detail says why
 	ReasonFault          Reason = "fault"            // a teaching fault struck; Detail names it
@@ -63,5 +64,7 @@ const (
 	ReasonFaultCleared   Reason = "fault-cleared"    // and this one no more
 	ReasonStoreDamaged   Reason = "store-damaged"    // part of the journal was unreadable at start
 	ReasonNoRoom         Reason = "no-room"          // options did not fit into what the client takes (option 57)
+	ReasonInterfaceDown  Reason = "interface-down"   // the interface is down; nothing arrives until it is up
+	ReasonInterfaceUp    Reason = "interface-up"     // and now it is up again
 	ReasonInterfaceGone  Reason = "interface-gone"   // the interface was deleted; nothing is answered there any more
 )

@@ -172,7 +172,7 @@ func TestHeaderBounds(t *testing.T) {
 	}
 	d.ignored(newMessage(dhcp.Discover, bob, throughRelay(relayIP), hops(17)), dhcp.ReasonTooManyHops)
 
-	longest := []byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+	longest := []byte{2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
 	for n, htype := range map[int]uint8{6: 1, 8: 32, 16: 1} {
 		who := longest[:n]
 		m := newMessage(dhcp.Discover, who, func(m *message) { m.htype = htype })
@@ -182,6 +182,18 @@ func TestHeaderBounds(t *testing.T) {
 		}
 		if int(r.hlen) != n || r.htype != htype || !slices.Equal(r.chaddr[:n], who) {
 			t.Errorf("hlen %d, htype %d, chaddr %x, want those of %x", r.hlen, r.htype, r.chaddr, who)
+		}
+	}
+
+	for what, chaddr := range map[string]string{
+		"zero": "00:00:00:00:00:00", "everybody's": "ff:ff:ff:ff:ff:ff", "a group's": "01:00:5e:00:00:fb",
+		"a group's, made by hand": "03:00:00:00:00:01",
+	} {
+		for _, kind := range []dhcp.MessageType{dhcp.Discover, dhcp.Request, dhcp.Inform} {
+			d.ignored(newMessage(kind, mac(chaddr), with(61, 1, 2, 3)), dhcp.ReasonMalformed)
+			if got := d.said[0].Detail; got != "chaddr is no single station's address" {
+				t.Errorf("%v with a chaddr of %s: %s", kind, what, got)
+			}
 		}
 	}
 

@@ -144,9 +144,22 @@ func (s *Server) Serve(ctx context.Context) error {
 		err = errors.Join(err, p.wake())
 	}
 	s.group.Wait()
+	s.dropProbes()
 	<-done
 	s.late.Wait()
 	return errors.Join(err, s.Close())
+}
+
+// dropProbes tells of the messages that will not be answered any more, because the server ends before their probes do.
+func (s *Server) dropProbes() {
+	for _, p := range s.probes {
+		w := newWorker(s, p.link, s.ports[p.link])
+		if err := w.m.Parse(p.payload); err != nil {
+			continue // it parsed before
+		}
+		w.ignore(ReasonStopping, "")
+		s.emit(w.evs...)
+	}
 }
 
 // Close releases the sockets and the lease directory. It is for a server that Serve was never called on.
@@ -213,7 +226,7 @@ func (s *Server) listen(i int, p *port) error {
 		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
 			return nil
 		case errors.Is(err, unix.ENETDOWN):
-			s.opts.Log.Warn("interface is down", "iface", p.name)
+			s.emit(Event{Interface: p.name, Direction: Internal, Decision: DecisionNote, Reason: ReasonInterfaceDown})
 			if err := s.awaitLink(p); err != nil {
 				return err
 			}
@@ -246,6 +259,7 @@ func (s *Server) awaitLink(p *port) error {
 		case err != nil:
 			return fmt.Errorf("look at interface %q: %w", p.name, err)
 		case up:
+			s.emit(Event{Interface: p.name, Direction: Internal, Decision: DecisionNote, Reason: ReasonInterfaceUp})
 			return nil
 		}
 		select {

@@ -79,13 +79,28 @@ func (d directory) SyncDir() error {
 
 type osFile struct{ *os.File }
 
-// Datasync is fdatasync(2).
+// errDeleted is for a journal that has no name any more: what is written to it goes with the process.
+var errDeleted = errors.New("it was deleted")
+
+// Datasync is fdatasync(2). A file that was deleted meanwhile, or whose directory was, is no longer durable.
 func (f osFile) Datasync() error {
-	for {
-		if err := unix.Fdatasync(int(f.Fd())); !errors.Is(err, unix.EINTR) {
-			return err
-		}
+	fd := int(f.Fd())
+	err := unix.Fdatasync(fd)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Fdatasync(fd)
 	}
+	if err != nil {
+		return err
+	}
+
+	var about unix.Stat_t
+	if err := unix.Fstat(fd, &about); err != nil {
+		return err
+	}
+	if about.Nlink == 0 {
+		return errDeleted
+	}
+	return nil
 }
 
 // lockDirectory makes the directory, and locks it for as long as the returned file is open. The kernel drops the

@@ -376,11 +376,35 @@ func TestDHCPServeRefuses(t *testing.T) {
 	if err := os.WriteFile(relay, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	two := filepath.Join(t.TempDir(), "two.yaml")
+	config = strings.ReplaceAll(config, "10.1.0.0/16, range: 10.1.0.10-10.1.0.99", "10.7.0.0/24, range: 10.7.0.10-10.7.0.99")
+	if err := os.WriteFile(two, []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.servers.Run(t, "ip addr add 10.7.0.1/24 dev eth1")
+	s.servers.Run(t, "ip tuntap add mode tun name tun0")
+	s.servers.Run(t, "ip addr add 10.8.0.1/24 dev tun0")
+	s.servers.Run(t, "ip link set tun0 up")
 	for name, test := range map[string]struct {
 		args   []string
 		status int
 		want   []string
 	}{
+		"a tun": {
+			[]string{"--interface", "tun0", "--subnet", "10.8.0.0/24", "--range", "10.8.0.2-10.8.0.9", "--leases", t.TempDir()},
+			4,
+			[]string{"KL530", "tun0 carries no Ethernet frames"},
+		},
+		"two subnets on one interface": {
+			[]string{"--config", two, "--interface", "eth1"},
+			4,
+			[]string{"KL532", "eth1 is in 10.7.0.0/24 too", "from the subnet of 192.168.1.1", "relayed: true"},
+		},
+		"nothing but its own address": {
+			[]string{"--interface", "eth1", "--subnet", "192.168.1.0/24", "--range", "192.168.1.1"},
+			2,
+			[]string{"KL513", "nothing to lend in 192.168.1.0/24: all of its range is excluded, or the server's own"},
+		},
 		"no address in the subnet": {
 			[]string{"--interface", "eth1", "--subnet", "10.0.0.0/24", "--range", "10.0.0.2-10.0.0.9"},
 			4,
@@ -407,7 +431,7 @@ func TestDHCPServeRefuses(t *testing.T) {
 		},
 		"leases in use":           {classServer(busy), 4, []string{"KL505", busy}},
 		"leases of somebody else": {classServer(foreign), 4, []string{"KL516", "it holds dhcpd.leases"}},
-		"leases in a file":        {classServer(relay), 4, []string{"KL516", "not a directory"}},
+		"leases in a file":        {classServer(relay), 4, []string{"KL533", "not a directory"}},
 	} {
 		r := s.run(s.servers, append([]string{"dhcp", "serve"}, test.args...)...)
 		if r.status != test.status || slices.Contains(strings.Split(r.err, "\n"), "ready") {

@@ -20,14 +20,16 @@ import (
 )
 
 // serverInterfaces finds the server's own address on each interface, and refuses what could not work: an interface
-// without an address in a subnet, a subnet that no interface is in.
-func serverInterfaces(s *lab.Server) (out []dhcp.Interface, own []netip.Addr, err error) {
+// without an address in a subnet, a subnet that no interface is in, one of whose addresses none can be assigned. What is
+// allowed and probably not meant is in the warnings.
+func serverInterfaces(s *lab.Server) (out []dhcp.Interface, own []netip.Addr, warnings diag.List, err error) {
 	var problems diag.List
 	for _, name := range s.Interfaces {
-		found, err := interfaceAddresses(name)
+		prefixes, err := interfaceAddresses(name)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
+		found := addressesOf(prefixes)
 		address, problem := ownAddress(s, name, found)
 		if problem != nil {
 			problems.Add(problem)
@@ -35,19 +37,53 @@ func serverInterfaces(s *lab.Server) (out []dhcp.Interface, own []netip.Addr, er
 		}
 		out, own = append(out, dhcp.Interface{Name: name, Address: address}), append(own, found...)
 		checkReserved(&problems, s, name, found)
+		checkSubnets(&problems, s, name, address, found)
+		checkMasks(&warnings, s, name, prefixes)
 	}
 	if err := problems.Err(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	for _, sub := range s.Subnets {
-		if sub.Relayed || anyIn(sub.Prefix, out) {
+		if !sub.Relayed && !anyIn(sub.Prefix, out) {
+			problems.Add(diag.New(diag.SubnetNotOnLink, diag.Args{
+				"subnet": sub.Prefix, "interfaces": strings.Join(s.Interfaces, ", "),
+			}))
+		}
+		if !sub.DHCP.Assigns(own...) {
+			problems.Add(diag.New(diag.NothingToLend, diag.Args{"subnet": sub.Prefix, "ranges": len(sub.DHCP.Ranges)}))
+		}
+	}
+	return out, own, warnings, problems.Err()
+}
+
+// checkSubnets refuses a second subnet on an interface: a client that broadcasts says nothing by which to choose.
+func checkSubnets(problems *diag.List, s *lab.Server, iface string, chosen netip.Addr, own []netip.Addr) {
+	for _, sub := range s.Subnets {
+		if sub.Relayed || sub.Prefix.Contains(chosen) || !slices.ContainsFunc(own, sub.Prefix.Contains) {
 			continue
 		}
-		problems.Add(diag.New(diag.SubnetNotOnLink, diag.Args{
-			"subnet": sub.Prefix, "interfaces": strings.Join(s.Interfaces, ", "),
-		}))
+		problems.Add(diag.New(diag.SecondSubnet, diag.Args{"interface": iface, "subnet": sub.Prefix, "address": chosen}))
 	}
-	return out, own, problems.Err()
+}
+
+// checkMasks warns of an interface whose own mask is another than the one that its clients will get.
+func checkMasks(warnings *diag.List, s *lab.Server, iface string, own []netip.Prefix) {
+	for _, sub := range s.Subnets {
+		for _, p := range own {
+			if !sub.Relayed && sub.Prefix.Contains(p.Addr()) && sub.Prefix.Bits() != p.Bits() {
+				warnings.Add(diag.New(diag.MasksDiffer, diag.Args{"interface": iface, "address": p, "subnet": sub.Prefix}))
+			}
+		}
+	}
+}
+
+// addressesOf leaves the masks away.
+func addressesOf(prefixes []netip.Prefix) []netip.Addr {
+	var out []netip.Addr
+	for _, p := range prefixes {
+		out = append(out, p.Addr())
+	}
+	return out
 }
 
 // checkReserved refuses to reserve an interface's own address.
@@ -106,8 +142,8 @@ func ownAddress(s *lab.Server, name string, addresses []netip.Addr) (netip.Addr,
 	return fallback, nil
 }
 
-// interfaceAddresses are the IPv4 addresses of an interface, in the kernel's order.
-func interfaceAddresses(name string) ([]netip.Addr, error) {
+// interfaceAddresses are the IPv4 addresses of an interface with their masks, in the kernel's order.
+func interfaceAddresses(name string) ([]netip.Prefix, error) {
 	link, err := net.InterfaceByName(name)
 	if err != nil {
 		return nil, noInterface(name)
@@ -116,10 +152,10 @@ func interfaceAddresses(name string) ([]netip.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read addresses of %q: %w", name, err)
 	}
-	var out []netip.Addr
+	var out []netip.Prefix
 	for _, addr := range addrs {
 		if p, err := netip.ParsePrefix(addr.String()); err == nil && p.Addr().Is4() {
-			out = append(out, p.Addr())
+			out = append(out, p)
 		}
 	}
 	return out, nil
@@ -143,7 +179,7 @@ func checkLeaseDir(dir string) error {
 		return nil // it will be made
 	}
 	if err != nil {
-		return diag.New(diag.LeaseStoreForeign, diag.Args{"path": dir, "reason": reasonOf(err)}).Wrap(err)
+		return diag.New(diag.LeaseStoreFailed, diag.Args{"path": dir, "reason": reasonOf(err)}).Wrap(err)
 	}
 	for _, e := range entries {
 		if ours, err := filepath.Match("leases*", e.Name()); err == nil && (ours || e.Name() == "lock") {
@@ -177,8 +213,10 @@ func serveError(err error, cfg dhcp.Config, leases string) error {
 		return diag.New(diag.LeaseStoreLocked, diag.Args{"path": leases}).Wrap(err)
 	case errors.Is(err, dhcp.ErrJournalVersion):
 		return diag.New(diag.LeaseStoreForeign, diag.Args{"path": leases, "reason": "a later version wrote them"}).Wrap(err)
+	case errors.Is(err, dhcp.ErrNotEthernet):
+		return diag.New(diag.NotEthernet, diag.Args{"interface": strings.Join(names, ", ")}).Wrap(err)
 	case errors.As(err, &path):
-		return diag.New(diag.LeaseStoreForeign, diag.Args{"path": leases, "reason": reasonOf(err)}).Wrap(err)
+		return diag.New(diag.LeaseStoreFailed, diag.Args{"path": leases, "reason": reasonOf(err)}).Wrap(err)
 	case errors.Is(err, unix.EADDRINUSE), errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return diag.New(diag.DHCPListen, diag.Args{"interface": strings.Join(names, ", ")}).Wrap(err)
 	case errors.Is(err, dhcp.ErrInterfaceGone):

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/kvmlab/kvmlab/dhcp"
 	"github.com/kvmlab/kvmlab/internal/diag"
@@ -62,10 +64,11 @@ func (o *dhcpServeOptions) run(ctx context.Context) error {
 	if err := needRoot(o.cmd); err != nil {
 		return err
 	}
-	interfaces, own, err := serverInterfaces(server)
+	interfaces, own, warnings, err := serverInterfaces(server)
 	if err != nil {
 		return err
 	}
+	o.app.showDiagnostics(warnings)
 	cfg, err := supervisor.ServerConfig(server, interfaces, own)
 	if err != nil {
 		return err
@@ -165,7 +168,8 @@ func (o *dhcpServeOptions) warnOfOthers(ctx context.Context, iface string) {
 		d.Severity = diag.Warning
 		o.app.showDiagnostics(diag.List{d})
 	}})
-	if err != nil && ctx.Err() == nil {
+	// Of an interface that is down the server tells itself.
+	if err != nil && ctx.Err() == nil && !errors.Is(err, unix.ENETDOWN) {
 		o.app.log.Warn("look for other DHCP servers", "iface", iface, "err", err)
 	}
 }

@@ -28,6 +28,37 @@ func TestDHCPServeLendsNobodysAddress(t *testing.T) {
 	v.stop()
 }
 
+// TestDHCPServeWarns: a mask that differs from the interface's own is told; an interface that is down, and up again, and
+// leases whose directory was deleted, in events and in no raw line of a log.
+func TestDHCPServeWarns(t *testing.T) {
+	t.Parallel()
+	nstest.RequireCommand(t, "busybox")
+	s := newSegment(t)
+	s.servers.Run(t, "ip link set eth1 down")
+	leases := filepath.Join(t.TempDir(), "leases")
+	v := s.serve(s.servers, "--interface", "eth1", "--subnet", "192.168.1.0/25", "--range", "192.168.1.5-192.168.1.7",
+		"--leases", leases)
+	v.out.await(t, "the interface is down")
+	s.servers.Run(t, "ip link set eth1 up")
+	v.out.await(t, "the interface is up again")
+	v.err.await(t, "KL531", "eth1 itself has 192.168.1.1/24", "192.168.1.0/25")
+
+	if err := os.RemoveAll(leases); err != nil {
+		t.Fatal(err)
+	}
+	client := s.clients.Command(t.Context(), "busybox", "udhcpc", "-f", "-q", "-n", "-i", "eth0", "-t", "2", "-T", "1", "-s", "/bin/true")
+	if out, err := client.CombinedOutput(); err == nil {
+		t.Errorf("a client has a lease that is on no disk:\n%s", out)
+	}
+	v.out.await(t, "no lease is acknowledged: leases cannot be written to disk", "it was deleted")
+	for _, raw := range []string{"interface is down", "look for other DHCP servers"} {
+		if strings.Contains(v.err.text(), raw) {
+			t.Errorf("a raw line of a log, %q:\n%s", raw, v.err.text())
+		}
+	}
+	v.stop()
+}
+
 // TestDHCPServeFaults: a fault in the file strikes from the start.
 func TestDHCPServeFaults(t *testing.T) {
 	t.Parallel()

@@ -71,8 +71,8 @@ func runValidate(a *app, files []string) error {
 // validateFile parses and resolves one file, with invented MACs: what `kvmlab up` would do before it touches the host.
 func validateFile(a *app, file string) (validatedFile, error) {
 	result := validatedFile{File: file}
-	resolved, err := readAndResolve(a, file)
-	result.Diagnostics = diagnosticsOf(err)
+	resolved, warnings, err := readAndResolve(a, file)
+	result.Diagnostics = append(warnings, diagnosticsOf(err)...)
 	if resolved != nil {
 		result.Lab, result.Bridges, result.Guests = resolved.Name, len(resolved.Bridges), len(resolved.Guests)
 	}
@@ -80,14 +80,15 @@ func validateFile(a *app, file string) (validatedFile, error) {
 	return result, err
 }
 
-func readAndResolve(a *app, file string) (*lab.Lab, error) {
+func readAndResolve(a *app, file string) (resolved *lab.Lab, warnings diag.List, err error) {
 	src, err := a.readLabFile(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	spec, err := lab.Parse(file, src)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return lab.Resolve(spec, lab.ResolveOptions{Random: rand.Reader})
+	resolved, err = lab.Resolve(spec, lab.ResolveOptions{Random: rand.Reader})
+	return resolved, spec.Warnings, err
 }

@@ -220,6 +220,10 @@ const (
 	BridgeNotServed     Code = "KL517" // the lab file has no dhcp for the bridge
 	WhichBridge         Code = "KL518" // several bridges are served, none named
 	NoSuchBridge        Code = "KL519" // the lab has no bridge of that name
+	NotEthernet         Code = "KL530" // an interface without Ethernet frames
+	MasksDiffer         Code = "KL531" // warning: the interface's mask is not the subnet's
+	SecondSubnet        Code = "KL532" // an interface is in two subnets of the server
+	LeaseStoreFailed    Code = "KL533" // the system refuses the lease directory
 )
 
 // Seeing the wire (KL520–KL529).

@@ -70,9 +70,10 @@ address is a bare switch, good for a lab in which one of the guests is the
 DHCP server.`,
 	},
 	{
-		Code: DHCPWithoutRange, Exit: ExitUsage, Args: []string{"bridge"},
-		Summary: `dhcp of {{.bridge}} has nothing to lend: no range and no reservations`,
-		Hint:    `add range: [192.168.1.2-192.168.1.10], reservations, or write dhcp: off`,
+		Code: DHCPWithoutRange, Exit: ExitUsage, Args: []string{"bridge", "ranges"},
+		Summary: `dhcp of {{.bridge}} has nothing to lend: ` +
+			`{{if .ranges}}all of its range is excluded{{else}}no range{{end}} and no reservations`,
+		Hint: `add range: [192.168.1.2-192.168.1.10], reservations, or write dhcp: off`,
 		Explanation: `
 A DHCP server lends addresses from its ranges and keeps reserved ones for the
 clients that they are for. With neither it would hear every DISCOVER and never

@@ -50,9 +50,10 @@ the relay (giaddr). If that address were in two subnets, which of the two pools
 the client gets would be a matter of luck.`,
 	},
 	{
-		Code: NothingToLend, Exit: ExitUsage, Args: []string{"subnet"},
-		Summary: `there is nothing to lend in {{.subnet}}: no range and no reservations`,
-		Hint:    `add --range first-last or --reserve MAC=IP; in a file, range or reservations`,
+		Code: NothingToLend, Exit: ExitUsage, Args: []string{"subnet", "ranges"},
+		Summary: `there is nothing to lend in {{.subnet}}: ` +
+			`{{if .ranges}}all of its range is excluded, or the server's own,{{else}}no range{{end}} and no reservations`,
+		Hint: `add --range first-last or --reserve MAC=IP; in a file, range or reservations`,
 		Explanation: `
 A DHCP server lends addresses from its ranges and keeps reserved ones for the
 clients that they are for. With neither it would hear every DISCOVER and never
@@ -87,6 +88,43 @@ this same computer does not hear what the computer sends: sudo ss -lnup
 The directory of a lease store holds files leases-00000001.journal and so on. A
 later kvmlab may have written them in a form that this one does not know, and
 it does not touch what it cannot read.`,
+	},
+	{
+		Code: LeaseStoreFailed, Exit: ExitHost, Args: []string{"path", "reason"},
+		Summary: `leases cannot be kept in {{.path}}: {{.reason}}`,
+		Hint:    `look at it with ls -ld {{.path}} and df -h {{.path}}, or name another directory: --leases DIR`,
+		Explanation: `
+A lease is on the disk before its ACK leaves, so that a power cut cannot make two
+clients out of one address. The system refuses that here: the disk is full or
+read-only, or the directory is none, or belongs to somebody else.`,
+	},
+	{
+		Code: NotEthernet, Exit: ExitHost, Args: []string{"interface"},
+		Summary: `{{.interface}} carries no Ethernet frames, so DHCP cannot be served on it`,
+		Hint:    `name a bridge, a tap or a network card; ip -brief link lists them`,
+		Explanation: `
+A client that has no address yet is answered by its MAC address, which only a
+link layer like Ethernet's has. A tun carries IP packets alone, and a loopback
+leads nowhere.`,
+	},
+	{
+		Code: MasksDiffer, Severity: Warning, Args: []string{"interface", "address", "subnet"},
+		Summary: `{{.interface}} itself has {{.address}}, and its clients will get the mask of {{.subnet}}`,
+		Hint:    `let both have the same prefix length: ip addr show dev {{.interface}}`,
+		Explanation: `
+The mask says which addresses are neighbours on the wire. If the server's is
+shorter, it looks for stations on the wire that clients try to reach through a
+router; if it is longer, it is the other way round. Some pairs can then talk in
+one direction only, which is hard to find.`,
+	},
+	{
+		Code: SecondSubnet, Exit: ExitHost, Args: []string{"interface", "subnet", "address"},
+		Summary: `{{.interface}} is in {{.subnet}} too, and clients on it are served from the subnet of {{.address}}`,
+		Hint:    `serve one subnet on each interface; relayed: true if clients of the other come through a relay`,
+		Explanation: `
+A DISCOVER tells the server on which interface it came in, and not which of two
+subnets on the same wire its sender would like. ISC dhcpd has shared-network for
+that; kvmlab serves one subnet on an interface.`,
 	},
 	{
 		Code: BridgeNotServed, Exit: ExitUsage, Args: []string{"bridge", "lab"},

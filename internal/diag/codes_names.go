@@ -25,7 +25,7 @@ without them here.`,
 	},
 	{
 		Code: BadLinkName, Exit: ExitUsage, Args: []string{"name", "kind", "reason"},
-		Summary: `{{quote .name}} cannot be the name of a {{.kind}}: {{.reason}}`,
+		Summary: `no {{.kind}} can be called {{quote .name}}: {{.reason}}`,
 		Hint:    `use letters, digits, dashes and dots, beginning with a letter: br1, tap1, lan-a`,
 		Explanation: `
 The kernel itself refuses only a slash, a colon, white space and the names "."

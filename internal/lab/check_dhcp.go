@@ -22,14 +22,19 @@ func checkDHCP(d *yamlfile.Decoder, spec *Spec, b *BridgeSpec) {
 		}
 		return
 	}
-	if len(b.DHCP.Ranges)+len(b.DHCP.Reservations) == 0 && !b.DHCP.broken {
-		d.Add(b.DHCP.Pos, diag.DHCPWithoutRange, diag.Args{"bridge": b.Name.Value})
+	if !b.DHCP.assigns() {
+		d.Add(b.DHCP.Pos, diag.DHCPWithoutRange, diag.Args{"bridge": b.Name.Value, "ranges": len(b.DHCP.Ranges)})
 	}
 	checkServed(d, segment{
 		bridge: b.Name.Value, net: b.Address.Value.Masked(), own: b.Address.Value.Addr(), dhcp: b.DHCP,
 		client: func(r ReservationSpec) string { return guestReserved(d, spec, b, r) },
 	})
 	checkPoolSize(d, spec, b)
+}
+
+// assigns reports whether a server would have anything for a client. Of what could not be read nobody knows.
+func (s *DHCPSpec) assigns() bool {
+	return s.broken || len(s.Reservations) > 0 || anyLeft(values(s.Ranges), values(s.Exclude), nil)
 }
 
 // segment is a subnet that a DHCP server serves: that of a bridge, or one of

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -186,6 +187,36 @@ func GuestUUID(lab, guest string) uuid.UUID {
 // Contains reports whether a lies in r, ends included.
 func (r Range) Contains(a netip.Addr) bool {
 	return r.First.Compare(a) <= 0 && a.Compare(r.Last) <= 0
+}
+
+// Assigns reports whether the server has an address for any client beside its own: a reserved one, or one of the ranges
+// that is neither excluded nor among own.
+func (d *DHCP) Assigns(own ...netip.Addr) bool {
+	return len(d.Reservations) > 0 || anyLeft(d.Ranges, d.Exclude, own)
+}
+
+// anyLeft reports whether an address of ranges is in no range of exclude and none of own. It steps over what is excluded,
+// so it takes no longer with a large range.
+func anyLeft(ranges, exclude []Range, own []netip.Addr) bool {
+	holes := slices.Clone(exclude)
+	for _, a := range own {
+		holes = append(holes, Range{a, a})
+	}
+	for _, r := range ranges {
+		at := r.First
+		for stepped := true; stepped; {
+			stepped = false
+			for _, hole := range holes {
+				if hole.Contains(at) {
+					at, stepped = hole.Last.Next(), true
+				}
+			}
+		}
+		if at.IsValid() && r.Contains(at) {
+			return true
+		}
+	}
+	return false
 }
 
 // Count is how many addresses r holds.

@@ -132,8 +132,8 @@ func checkSubnet(d *yamlfile.Decoder, spec *serverSpec, i int) {
 			})
 		}
 	}
-	if len(s.Ranges)+len(s.Reservations) == 0 && !s.broken {
-		d.Add(s.Pos, diag.NothingToLend, diag.Args{"subnet": net})
+	if !s.assigns() {
+		d.Add(s.Pos, diag.NothingToLend, diag.Args{"subnet": net, "ranges": len(s.Ranges)})
 	}
 	checkServed(d, segment{net: net, dhcp: &s.DHCPSpec})
 }
