@@ -13,8 +13,11 @@ import (
 
 // Console opens the guest's serial console. Reading gives what the guest
 // prints from now on, writing is typing; bytes pass unchanged. The stream ends
-// with io.EOF when the guest stops, and with Close; ctx bounds only the
-// opening. Errors: ErrNotFound, ErrForeign, ErrNotRunning, ErrConsoleBusy.
+// with io.EOF when the guest stops, with ErrConsoleTaken when somebody else
+// takes it over, with ErrConsoleStalled when what the guest prints is not read
+// for a minute, with ErrUnreachable or ErrNoAnswer when libvirt is gone, and
+// with Close; ctx bounds only the opening. Errors: ErrNotFound, ErrForeign,
+// ErrNotRunning, ErrConsoleBusy.
 func (c *Conn) Console(ctx context.Context, name string) (io.ReadWriteCloser, error) {
 	return c.console(ctx, name, 0)
 }
@@ -27,10 +30,12 @@ func (c *Conn) TakeConsole(ctx context.Context, name string) (io.ReadWriteCloser
 // errConsoleEnded means a stream that was over, without an error, as soon as it was open.
 var errConsoleEnded = errors.New("the console's stream ended at once")
 
-// How often a stream that ends at once is opened, and how much longer each time waits for it.
 const (
+	// How often a stream that ends at once is opened, and how much longer each time waits for it.
 	consoleTries = 5
 	consoleRetry = 50 * time.Millisecond
+	// stallLimit is how long what the guest has printed may wait to be read.
+	stallLimit = time.Minute
 )
 
 // console opens the stream on a connection of its own: go-libvirt hands
@@ -54,27 +59,27 @@ func (c *Conn) console(ctx context.Context, name string, flags libvirt.DomainCon
 }
 
 func (c *Conn) openConsole(ctx context.Context, name string, flags libvirt.DomainConsoleFlags) (*console, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, callLimit, noAnswerError{callLimit})
+	opening, cancel := context.WithTimeoutCause(ctx, callLimit, noAnswerError{callLimit})
 	defer cancel()
-	l, err := c.dial(ctx)
+	l, err := c.dial(opening)
 	if err != nil {
 		return nil, err
 	}
-	var domain libvirt.Domain
-	var state State
-	err = l.do(ctx, func(rpc *libvirt.Libvirt) error {
-		domain, state, err = owned(rpc, name)
+	var seat seat
+	err = l.do(opening, func(rpc *libvirt.Libvirt) error {
+		seat, err = seatAt(rpc, name, flags)
 		return err
 	})
-	if err == nil && !state.Run.Active() {
-		err = ErrNotRunning
-	}
 	if err != nil {
 		l.drop()
 		return nil, err
 	}
-	s := newConsole(l)
-	go s.serve(domain, flags)
+	s := newConsole(l, c.stall)
+	// The stream outlives the opening: Close ends it.
+	life, leave := context.WithCancel(context.WithoutCancel(ctx))
+	s.leave = leave
+	s.running.Go(func() { s.serve(life, c, seat, flags) })
+	s.running.Go(func() { s.watch(life, c, seat) })
 	select {
 	case <-s.opened:
 		return s, nil
@@ -86,8 +91,8 @@ func (c *Conn) openConsole(ctx context.Context, name string, flags libvirt.Domai
 			// The one thing that fails here under this number, for a domain that runs.
 			err = fmt.Errorf("%w (%w)", ErrConsoleBusy, err)
 		}
-	case <-ctx.Done():
-		err = context.Cause(ctx)
+	case <-opening.Done():
+		err = context.Cause(opening)
 	}
 	return nil, errors.Join(err, s.Close())
 }
@@ -95,7 +100,8 @@ func (c *Conn) openConsole(ctx context.Context, name string, flags libvirt.Domai
 // console is an open console: two pipes between the caller and go-libvirt's
 // stream, which wants a reader and a writer to itself.
 type console struct {
-	link *link
+	link  *link
+	stall time.Duration // see Conn
 	// out carries what the guest prints, in what is typed.
 	outR *io.PipeReader
 	outW *io.PipeWriter
@@ -104,24 +110,35 @@ type console struct {
 
 	opened   chan struct{} // closed when libvirt has accepted the stream
 	openOnce sync.Once
-	ended    chan struct{} // closed when the stream is over; err is set before
+	ended    chan struct{} // closed when libvirt's stream is over; err is set before
 	err      error
+
+	leave   context.CancelFunc // ends everything that runs for the console
+	running sync.WaitGroup
 }
 
-func newConsole(l *link) *console {
-	s := &console{link: l, opened: make(chan struct{}), ended: make(chan struct{})}
+func newConsole(l *link, stall time.Duration) *console {
+	s := &console{link: l, stall: stall, opened: make(chan struct{}), ended: make(chan struct{})}
 	s.outR, s.outW = io.Pipe()
 	s.inR, s.inW = io.Pipe()
 	return s
 }
 
 // serve runs the stream to its end.
-func (s *console) serve(d libvirt.Domain, flags libvirt.DomainConsoleFlags) {
-	s.err = s.link.rpc.DomainOpenConsoleBidirectional(d, nil, keyboard{s}, screen{s}, uint32(flags))
+func (s *console) serve(ctx context.Context, c *Conn, at seat, flags libvirt.DomainConsoleFlags) {
+	s.err = s.link.rpc.DomainOpenConsoleBidirectional(at.domain, nil, keyboard{s}, screen{s}, uint32(flags))
 	close(s.ended)
-	// The end of the guest and the caller's Close look alike: nothing more will come.
-	_ = s.outW.Close()
-	_ = s.inR.CloseWithError(io.ErrClosedPipe)
+	s.end(endOf(ctx, c, at, s.err))
+}
+
+// end lets the console's user read and write no more, and tells him why: io.EOF is the guest's end. The first reason counts.
+func (s *console) end(why error) {
+	_ = s.outW.CloseWithError(why)
+	if errors.Is(why, io.EOF) {
+		why = io.ErrClosedPipe
+	}
+	_ = s.inR.CloseWithError(why)
+	s.leave()
 	s.link.drop()
 }
 
@@ -133,10 +150,11 @@ func (s *console) Write(p []byte) (int, error) { return s.inW.Write(p) }
 
 // Close ends the stream and returns when its goroutines are done with it.
 func (s *console) Close() error {
+	s.leave()
 	_ = s.outR.Close()
 	_ = s.inW.Close()
 	s.link.drop()
-	<-s.ended
+	s.running.Wait()
 	return nil
 }
 
@@ -159,8 +177,11 @@ const maxPacket = 64 << 10
 // its packets, and the goroutine that delivers them would block for ever.
 type screen struct{ s *console }
 
-// Write hands output to the caller, or discards it once the caller has closed.
+// Write hands output to the caller, or discards it once the console is over. libvirt and the guest are held up meanwhile,
+// so a caller who takes nothing loses the console.
 func (w screen) Write(p []byte) (int, error) {
+	stalled := time.AfterFunc(w.s.stall, func() { w.s.end(ErrConsoleStalled) })
+	defer stalled.Stop()
 	_, _ = w.s.outW.Write(p)
 	return len(p), nil
 }

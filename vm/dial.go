@@ -34,6 +34,9 @@ type Conn struct {
 	name    string // the URI as the caller gave it
 	sockets []string
 
+	// stall is how long a console's reader may let the guest wait.
+	stall time.Duration
+
 	mu     sync.Mutex
 	idle   []*link
 	closed bool
@@ -87,6 +90,7 @@ func parseURI(uri string, uid int) (*Conn, error) {
 	c := &Conn{
 		uri:     libvirt.ConnectURI("qemu://" + u.Path),
 		name:    uri,
+		stall:   stallLimit,
 		sockets: []string{filepath.Join(dir, "virtqemud-sock"), filepath.Join(dir, "libvirt-sock")},
 	}
 	if socket := u.Query().Get("socket"); socket != "" {
@@ -174,7 +178,7 @@ func dialSocket(ctx context.Context, socket string, uri libvirt.ConnectURI) (*li
 	if err != nil {
 		return nil, err
 	}
-	l := &link{rpc: libvirt.NewWithDialer(connected{raw}), raw: raw}
+	l := &link{rpc: libvirt.NewWithDialer(connected{newLastPacket(raw)}), raw: raw}
 	if err := l.do(ctx, func(rpc *libvirt.Libvirt) error { return rpc.ConnectToURI(uri) }); err != nil {
 		l.drop()
 		return nil, err

@@ -25,6 +25,10 @@ var (
 	ErrNotRunning = errors.New("the guest is not running")
 	// ErrConsoleBusy means that somebody else has the guest's console open.
 	ErrConsoleBusy = errors.New("the console is in use")
+	// ErrConsoleTaken means that somebody else has taken over a console that was open.
+	ErrConsoleTaken = errors.New("the console was taken over")
+	// ErrConsoleStalled means that what a guest printed on its console was not read for too long.
+	ErrConsoleStalled = errors.New("the console was not read")
 	// ErrDenied means that libvirt answered, but does not let this user do it.
 	ErrDenied = errors.New("libvirt denies access")
 	// ErrNoAnswer means that libvirt took a request and did not answer within the

@@ -37,3 +37,6 @@ func Deliver(ctx context.Context, path string, text []byte) error {
 
 // Lines is what goes to the guest.
 func (id Identity) Lines() ([]byte, error) { return id.lines() }
+
+// SetStall is how long the readers of a connection's consoles may take nothing.
+func SetStall(c *Conn, limit time.Duration) { c.stall = limit }

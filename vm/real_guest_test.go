@@ -40,8 +40,9 @@ func TestRealConsole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadAll(console); err != nil {
-		t.Errorf("the console that was taken over: %v, want its end", err)
+	defer func() { _ = taken.Close() }()
+	if _, err := readAll(ctx, t, console); !errors.Is(err, vm.ErrConsoleTaken) {
+		t.Errorf("the console that was taken over: %v, want ErrConsoleTaken", err)
 	}
 	if _, err := io.WriteString(taken, "echo $((6*9))-answer\n"); err != nil {
 		t.Fatal(err)
@@ -50,11 +51,65 @@ func TestRealConsole(t *testing.T) {
 	if err := l.conn.Destroy(ctx, d.Name); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadAll(taken); err != nil {
+	if _, err := readAll(ctx, t, taken); err != nil {
 		t.Errorf("the console of a guest that was destroyed: %v, want its end", err)
 	}
 	if err := errors.Join(taken.Close(), taken.Close()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A console is taken over while the guest prints as fast as it can, from somebody who reads and from somebody who does
+// not: whoever loses it is told so, although libvirt says nothing when output is on its way.
+func TestRealConsoleTakenInFlood(t *testing.T) {
+	l := newLab(t)
+	ctx := limit(t)
+	d := l.guest(t, "pc1")
+	l.start(t, d)
+	console, err := l.conn.Console(ctx, d.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = console.Close() }()
+	if err := l.conn.Identify(ctx, d.Name, vm.Identity{Hostname: "pc1"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(console, "while :; do echo all work and no play; done\n"); err != nil {
+		t.Fatal(err)
+	}
+	for i, reads := range []bool{true, false, true, false, false} {
+		await(ctx, t, console, "no play\r\nall work")
+		ended := make(chan error, 1)
+		if reads {
+			go func() {
+				_, err := io.Copy(io.Discard, console)
+				ended <- err
+			}()
+		}
+		taken, err := l.conn.TakeConsole(ctx, d.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = taken.Close() }()
+		if !reads {
+			_, err := readAll(ctx, t, console)
+			ended <- err
+		}
+		select {
+		case err := <-ended:
+			if !errors.Is(err, vm.ErrConsoleTaken) {
+				t.Errorf("console %d: %v, want ErrConsoleTaken", i, err)
+			}
+		case <-ctx.Done():
+			t.Fatalf("console %d did not end", i)
+		}
+		console = taken
+	}
+	if err := l.conn.Destroy(ctx, d.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readAll(ctx, t, console); err != nil {
+		t.Errorf("the console of a guest that was destroyed: %v, want its end", err)
 	}
 }
 

@@ -89,6 +89,18 @@ func (o *consoleOptions) open(ctx context.Context, conn *vm.Conn, domain string)
 	return stream, err
 }
 
+// whyEnded says of a console that was lost how that came about.
+func (o *consoleOptions) whyEnded(err error) error {
+	args := diag.Args{"guest": o.guest}
+	switch {
+	case errors.Is(err, vm.ErrConsoleTaken):
+		return diag.New(diag.ConsoleTaken, args).Wrap(err)
+	case errors.Is(err, vm.ErrConsoleStalled):
+		return diag.New(diag.ConsoleStalled, args).Wrap(err)
+	}
+	return err
+}
+
 // follow tells the guest the terminal's size, now and whenever it changes, until stop is called.
 func (o *consoleOptions) follow(window *vm.Window) (stop func()) {
 	changed := make(chan os.Signal, 1)
@@ -129,7 +141,7 @@ func (o *consoleOptions) talk(ctx context.Context, stream io.ReadWriteCloser) er
 		}
 	}
 	how, err := attach(ctx, a.In, a.Out, stream, quiet)
-	err = errors.Join(err, a.Restore())
+	err = errors.Join(o.whyEnded(err), a.Restore())
 	if a.InIsTerminal() {
 		a.Errf("\n")
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kvmlab/kvmlab/internal/cliui"
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/vm"
 )
 
 // TestConsoleTerminal sits at a pseudo terminal: it is raw while the console is open, and as before however it ends.
@@ -26,7 +27,11 @@ func TestConsoleTerminal(t *testing.T) {
 	}{
 		"Ctrl-]":        {func(k io.Writer, _ net.Conn, _ context.CancelFunc) { _, _ = k.Write([]byte{escapeKey}) }, 0, "Left pc1"},
 		"a guest's end": {func(_ io.Writer, g net.Conn, _ context.CancelFunc) { _ = g.Close() }, 0, "pc1 was switched off"},
-		"a signal":      {func(_ io.Writer, _ net.Conn, cancel context.CancelFunc) { cancel() }, diag.ExitCancelled, "KL606"},
+		"a rival": {func(_ io.Writer, g net.Conn, _ context.CancelFunc) {
+			_, _ = io.WriteString(g, takenOver)
+			_ = g.Close()
+		}, diag.ExitFailed, "KL340"},
+		"a signal": {func(_ io.Writer, _ net.Conn, cancel context.CancelFunc) { cancel() }, diag.ExitCancelled, "KL606"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +54,7 @@ func TestConsoleTerminal(t *testing.T) {
 			status := make(chan int, 1)
 			go func() {
 				o := &consoleOptions{app: a, guest: "pc1"}
-				status <- a.report("kvmlab console", o.talk(ctx, eofOnClose{host}))
+				status <- a.report("kvmlab console", o.talk(ctx, losable{eofOnClose{host}}))
 			}()
 			if _, err := guest.Write([]byte("~ # ")); err != nil { // read by talk: the terminal is raw now
 				t.Fatal(err)
@@ -69,6 +74,20 @@ func TestConsoleTerminal(t *testing.T) {
 			}
 		})
 	}
+}
+
+// takenOver is what a rival has the guest of a losable console print.
+const takenOver = "taken over"
+
+// losable is a console that is lost when that is printed.
+type losable struct{ eofOnClose }
+
+func (c losable) Read(p []byte) (int, error) {
+	n, err := c.eofOnClose.Read(p)
+	if string(p[:n]) == takenOver {
+		err = vm.ErrConsoleTaken
+	}
+	return n, err
 }
 
 // testApp makes an app in English on the given streams.

@@ -178,6 +178,12 @@ const (
 	ColdStart         Code = "KL321" // warning: a boot in place of a template
 )
 
+// Guests' ends (KL340–KL349).
+const (
+	ConsoleTaken   Code = "KL340" // somebody else has taken the console over
+	ConsoleStalled Code = "KL341" // nobody read what the guest printed
+)
+
 // Images (KL400–KL419).
 const (
 	NoImage          Code = "KL400" // not built or imported yet
