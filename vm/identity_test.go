@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kvmlab/kvmlab/internal/nstest"
 	"github.com/kvmlab/kvmlab/macgen"
 	"github.com/kvmlab/kvmlab/vm"
 )
@@ -59,11 +60,11 @@ func TestDeliver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := vm.Deliver(t.Context(), path, text); err != nil {
+	if err := vm.Deliver(limit(t), path, text); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"hostname=pc1", "seed=cafe", "mac0=02:00:00:00:00:01", "mac1=02:00:00:00:00:02", "file=0644:/etc/motd:aGVsbG8K:", "end"}
-	if diff := cmp.Diff(want, <-got); diff != "" {
+	if diff := cmp.Diff(want, nstest.Receive(t, got)); diff != "" {
 		t.Errorf("the guest read (-want +got):\n%s", diff)
 	}
 }
@@ -91,7 +92,7 @@ func TestDeliverFaults(t *testing.T) {
 	})
 	t.Run("QEMU ends", func(t *testing.T) {
 		path := guestPort(t, func(conn net.Conn) { _, _ = conn.Read(make([]byte, 100)) })
-		if err := vm.Deliver(t.Context(), path, []byte("end\n")); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err := vm.Deliver(limit(t), path, []byte("end\n")); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("Deliver = %v, want io.ErrUnexpectedEOF", err)
 		}
 	})

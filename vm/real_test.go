@@ -37,12 +37,12 @@ func newLab(t *testing.T) *lab {
 	nstest.RequireSandbox(t)
 	nstest.RequireTun(t)
 	verifyNoLeak(t)
-	conn, err := vm.Dial(t.Context(), "")
+	conn, err := vm.Dial(limit(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	host, err := conn.Host(t.Context())
+	host, err := conn.Host(limit(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,11 +73,11 @@ func (l *lab) guest(t *testing.T, name string) vm.Domain {
 // define defines a guest for the length of the test.
 func (l *lab) define(t *testing.T, d vm.Domain) {
 	t.Helper()
-	if err := l.conn.Define(t.Context(), d); err != nil {
+	if err := l.conn.Define(limit(t), d); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context())
+		ctx := nstest.Limit(t)
 		if err := errors.Join(l.conn.Destroy(ctx, d.Name), l.conn.Undefine(ctx, d.Name)); err != nil {
 			t.Error(err)
 		}
@@ -87,7 +87,7 @@ func (l *lab) define(t *testing.T, d vm.Domain) {
 func (l *lab) start(t *testing.T, d vm.Domain) {
 	t.Helper()
 	l.define(t, d)
-	if err := l.conn.Start(t.Context(), d.Name); err != nil {
+	if err := l.conn.Start(limit(t), d.Name); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -95,7 +95,7 @@ func (l *lab) start(t *testing.T, d vm.Domain) {
 // state is the domain as libvirt has it now.
 func (l *lab) state(t *testing.T, name string) vm.State {
 	t.Helper()
-	s, err := l.conn.Domain(t.Context(), name)
+	s, err := l.conn.Domain(limit(t), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func ip(t *testing.T, args ...string) {
 
 func run(t *testing.T, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), args[0], args[1:]...)
+	cmd := exec.CommandContext(nstest.Limit(t), args[0], args[1:]...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 	}
@@ -155,8 +155,8 @@ func TestRealThreeGuests(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		for _, d := range guests {
-			_ = l.conn.Destroy(context.WithoutCancel(ctx), d.Name)
-			_ = l.conn.Undefine(context.WithoutCancel(ctx), d.Name)
+			_ = l.conn.Destroy(nstest.Limit(t), d.Name)
+			_ = l.conn.Undefine(nstest.Limit(t), d.Name)
 		}
 	})
 	if err := all.Wait(); err != nil {
@@ -306,6 +306,9 @@ func TestRealDaemonRestart(t *testing.T) {
 		continue
 	}
 	for syscall.Kill(pid, 0) == nil {
+		if ctx.Err() != nil {
+			t.Fatal("the daemon does not end")
+		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	if _, err := l.conn.Domains(ctx); !errors.Is(err, vm.ErrUnreachable) {

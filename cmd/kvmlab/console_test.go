@@ -14,6 +14,7 @@ import (
 
 	"github.com/kvmlab/kvmlab/internal/cliui"
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/nstest"
 	"github.com/kvmlab/kvmlab/vm"
 )
 
@@ -63,7 +64,7 @@ func TestConsoleTerminal(t *testing.T) {
 				t.Errorf("the terminal is not raw (%v)", err)
 			}
 			test.end(master, guest, cancel)
-			if got := <-status; got != test.status {
+			if got := nstest.Receive(t, status); got != test.status {
 				t.Errorf("status %d, want %d", got, test.status)
 			}
 			if after, err := term.GetState(int(slave.Fd())); err != nil || *after != *before {

@@ -74,7 +74,7 @@ type served struct {
 // serve starts one; it is killed with the test if it is not stopped.
 func (s *segment) serve(ns *nstest.Namespace, args ...string) *served {
 	s.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	s.Cleanup(cancel)
 	v := &served{segment: s, cmd: s.command(ctx, ns, append([]string{"dhcp", "serve"}, args...)...)}
 	stdout, outErr := v.cmd.StdoutPipe()

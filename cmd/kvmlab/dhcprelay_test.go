@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,7 +74,7 @@ func (s *segment) routed(gateways ...string) (behind []*nstest.Namespace) {
 		pc.Run(s, "ip link set eth0 up")
 		behind, args = append(behind, pc), append(args, "-id", link)
 	}
-	relay := s.clients.Command(context.Background(), "dhcrelay", append(args, "192.168.1.1")...)
+	relay := s.clients.Command(nstest.Limit(s), "dhcrelay", append(args, "192.168.1.1")...)
 	stderr, err := relay.StderrPipe()
 	if err != nil {
 		s.Fatal(err)

@@ -101,7 +101,7 @@ func TestDHCPServeUnread(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer read.Close()
-	cmd := s.command(t.Context(), s.servers, append([]string{"dhcp", "serve"}, classServer(t.TempDir(), "--no-probe")...)...)
+	cmd := s.command(nstest.Limit(t), s.servers, append([]string{"dhcp", "serve"}, classServer(t.TempDir(), "--no-probe")...)...)
 	cmd.Stdout = write
 	stderr, err := cmd.StderrPipe()
 	if err != nil {

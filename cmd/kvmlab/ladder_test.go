@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -110,7 +109,7 @@ func newTmux(t *testing.T, width, height int, background string) *tmux {
 
 func (m *tmux) run(args ...string) string {
 	m.t.Helper()
-	cmd := exec.CommandContext(context.Background(), "tmux", append([]string{"-S", m.socket}, args...)...)
+	cmd := exec.CommandContext(nstest.Limit(m.t), "tmux", append([]string{"-S", m.socket}, args...)...)
 	cmd.Env = append(os.Environ(), "TMUX=", "LC_ALL=C.UTF-8")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -22,6 +22,9 @@ import (
 // commandLimit bounds every command of a test; the slowest, an `up` of ten labs on a busy machine, takes a fraction of it.
 const commandLimit = 10 * time.Minute
 
+// sandboxLimit bounds the making of a private host, and its end.
+const sandboxLimit = 2 * time.Minute
+
 // kvmlabBinary builds the program once for all tests of this package.
 var kvmlabBinary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "kvmlab-test-")
@@ -62,7 +65,9 @@ func newSandbox(t *testing.T) *sandbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(script, "--pid-fd", "3", "--", "cat")
+	life, end := context.WithCancel(context.Background())
+	t.Cleanup(end)
+	cmd := exec.CommandContext(life, script, "--pid-fd", "3", "--", "cat")
 	cmd.ExtraFiles = []*os.File{readyWrite}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -74,10 +79,12 @@ func newSandbox(t *testing.T) *sandbox {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		defer time.AfterFunc(sandboxLimit, end).Stop()
 		if err := errors.Join(stdin.Close(), cmd.Wait()); err != nil {
 			t.Errorf("end sandbox: %v\n%s", err, stderr.String())
 		}
 	})
+	defer time.AfterFunc(sandboxLimit, end).Stop()
 	line, err := bufio.NewReader(readyRead).ReadString('\n')
 	if err := errors.Join(err, readyRead.Close()); err != nil {
 		t.Fatalf("start sandbox: %v\n%s", err, stderr.String())

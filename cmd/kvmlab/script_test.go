@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -60,6 +62,9 @@ func ownState(env *testscript.Env) error {
 	return err
 }
 
+// scriptSandboxLimit bounds the making of a private host, and its end.
+const scriptSandboxLimit = 2 * time.Minute
+
 // startSandbox starts a private host for a script; it ends with the script, or when this process is killed.
 func startSandbox(env *testscript.Env) error {
 	script, err := filepath.Abs("../../scripts/sandbox")
@@ -70,7 +75,9 @@ func startSandbox(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(script, "--pid-fd", "3", "--", "cat")
+	life, end := context.WithCancel(context.Background())
+	env.Defer(end)
+	cmd := exec.CommandContext(life, script, "--pid-fd", "3", "--", "cat")
 	cmd.ExtraFiles = []*os.File{readyWrite}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -79,7 +86,11 @@ func startSandbox(env *testscript.Env) error {
 	if err := errors.Join(cmd.Start(), readyWrite.Close()); err != nil {
 		return err
 	}
-	env.Defer(func() { _ = errors.Join(stdin.Close(), cmd.Wait()) })
+	env.Defer(func() {
+		defer time.AfterFunc(scriptSandboxLimit, end).Stop()
+		_ = errors.Join(stdin.Close(), cmd.Wait())
+	})
+	defer time.AfterFunc(scriptSandboxLimit, end).Stop()
 	pid, err := bufio.NewReader(readyRead).ReadString('\n')
 	if err := errors.Join(err, readyRead.Close()); err != nil {
 		return fmt.Errorf("start sandbox: %w", err)

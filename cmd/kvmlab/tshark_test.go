@@ -65,7 +65,7 @@ func compareWithTshark(t *testing.T, file string) {
 // quietly runs a program of Wireshark's, which must not complain of anything.
 func quietly(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd := exec.CommandContext(nstest.Limit(t), name, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

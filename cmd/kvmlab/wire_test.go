@@ -52,7 +52,7 @@ func (w *wire) file(name, text string) string {
 func (w *wire) background(ns *nstest.Namespace, env []string, name string, args ...string) (stop func()) {
 	w.Helper()
 	nstest.RequireCommand(w, name)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	cmd := ns.Command(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	var said bytes.Buffer
@@ -182,7 +182,7 @@ func serveKvmlab(w *wire) func() {
 	if err != nil {
 		w.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ctx) }()
 	return func() {
@@ -301,7 +301,7 @@ func watchFile(tb testing.TB, file string, args ...string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.CommandContext(tb.Context(), binary, append([]string{"watch", "--read", file}, args...)...)
+	cmd := exec.CommandContext(nstest.Limit(tb), binary, append([]string{"watch", "--read", file}, args...)...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/nstest"
 	"github.com/kvmlab/kvmlab/internal/supervisor"
 )
 
@@ -56,14 +57,14 @@ func TestAwaitLeases(t *testing.T) {
 	t.Run("all leased", func(t *testing.T) {
 		seen := 0
 		leased, err := tellEvents(t, true, dhcpEvent("pc1", "ACK", true), booted, dhcpEvent("pc2", "ACK", true)).
-			AwaitLeases(t.Context(), 0, want, func(lab.Event) { seen++ })
+			AwaitLeases(nstest.Limit(t), 0, want, func(lab.Event) { seen++ })
 		if err != nil || len(leased) != 2 || seen != 3 {
 			t.Errorf("leased %v, saw %d events, %v", leased, seen, err)
 		}
 	})
 	t.Run("somebody else's ACK does not count", func(t *testing.T) {
 		_, err := tellEvents(t, false, dhcpEvent("pc1", "ACK", false), dhcpEvent("pc2", "ACK", false)).
-			AwaitLeases(t.Context(), 0, want, nil)
+			AwaitLeases(nstest.Limit(t), 0, want, nil)
 		if err == nil {
 			t.Error("no error when the supervisor ended without the ACKs")
 		}
@@ -79,7 +80,7 @@ func TestAwaitLeases(t *testing.T) {
 			{dhcpEvent("pc2", "OFFER", true), "REQUEST"},
 			{dhcpEvent("pc2", "REQUEST", false), "ACK"},
 		} {
-			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			ctx, cancel := context.WithTimeout(nstest.Limit(t), 200*time.Millisecond)
 			_, err := tellEvents(t, true, dhcpEvent("pc1", "ACK", true), test.last).AwaitLeases(ctx, 0, want, nil)
 			cancel()
 			timeout := new(supervisor.LeaseTimeoutError)
@@ -94,7 +95,7 @@ func TestAwaitLeases(t *testing.T) {
 	})
 	t.Run("a guest stops", func(t *testing.T) {
 		_, err := tellEvents(t, true, booted, lab.Event{Kind: lab.EventGuest, Guest: "pc2", Message: lab.GuestStopped}).
-			AwaitLeases(t.Context(), 0, want, nil)
+			AwaitLeases(nstest.Limit(t), 0, want, nil)
 		stopped := new(supervisor.GuestStoppedError)
 		if !errors.As(err, &stopped) || stopped.Guest != "pc2" {
 			t.Errorf("got %v", err)
@@ -104,18 +105,18 @@ func TestAwaitLeases(t *testing.T) {
 		guest := func(message string) lab.Event { return lab.Event{Kind: lab.EventGuest, Guest: "pc1", Message: message} }
 		want := []supervisor.Wanted{{NIC: pc1, Restarted: true}}
 		stop, start := guest(lab.GuestStopped), guest(lab.GuestStarted)
-		leased, err := tellEvents(t, true, stop, start, dhcpEvent("pc1", "ACK", true)).AwaitLeases(t.Context(), 0, want, nil)
+		leased, err := tellEvents(t, true, stop, start, dhcpEvent("pc1", "ACK", true)).AwaitLeases(nstest.Limit(t), 0, want, nil)
 		if err != nil || leased[pc1] != netip.MustParseAddr("192.168.1.2") {
 			t.Errorf("got %v, %v", leased, err)
 		}
-		_, err = tellEvents(t, true, stop, start, stop).AwaitLeases(t.Context(), 0, want, nil)
+		_, err = tellEvents(t, true, stop, start, stop).AwaitLeases(nstest.Limit(t), 0, want, nil)
 		stopped := new(supervisor.GuestStoppedError)
 		if !errors.As(err, &stopped) {
 			t.Errorf("it stopped after its start: got %v", err)
 		}
 	})
 	t.Run("nobody to wait for", func(t *testing.T) {
-		if _, err := supervisor.NewClient("/nowhere").AwaitLeases(t.Context(), 0, nil, nil); err != nil {
+		if _, err := supervisor.NewClient("/nowhere").AwaitLeases(nstest.Limit(t), 0, nil, nil); err != nil {
 			t.Error(err)
 		}
 	})

@@ -79,7 +79,7 @@ func (w *wired) supervise() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- supervisor.Run(ctx, cfg) }()
-	if err := <-ready; err != nil {
+	if err := nstest.Receive(w, ready); err != nil {
 		cancel()
 		w.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func (w *wired) supervise() (stop func()) {
 		if !stopped {
 			stopped = true
 			cancel()
-			if err := <-done; err != nil {
+			if err := nstest.Receive(w, done); err != nil {
 				w.Errorf("supervisor: %v", err)
 			}
 		}
@@ -158,18 +158,18 @@ func TestFramesPastAndPresent(t *testing.T) {
 	w := newWired(t)
 	w.supervise()
 	w.send(300, 100)
-	whole, err := w.client.Frames(t.Context(), "up")
+	whole, err := w.client.Frames(nstest.Limit(t), "up")
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.send(300, 100)
-	present, err := w.client.Frames(t.Context(), "")
+	present, err := w.client.Frames(nstest.Limit(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.send(300, 100)
 	for _, stream := range []*supervisor.FrameStream{whole, present} {
-		if err := stream.End(t.Context()); err != nil {
+		if err := stream.End(nstest.Limit(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -184,7 +184,7 @@ func TestFramesPastAndPresent(t *testing.T) {
 			t.Errorf("counts %+v", c)
 		}
 	}
-	st, err := w.client.Status(t.Context())
+	st, err := w.client.Status(nstest.Limit(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestFramesPastAndPresent(t *testing.T) {
 func (w *wired) await(n uint64) {
 	w.Helper()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if st, err := w.client.Status(w.Context()); err == nil && len(st.Links) == 1 && st.Links[0].Received >= n {
+		if st, err := w.client.Status(nstest.Limit(w)); err == nil && len(st.Links) == 1 && st.Links[0].Received >= n {
 			return
 		}
 	}
@@ -213,15 +213,15 @@ func TestFramesSince(t *testing.T) {
 	w.await(10) // a frame's time is that of its arrival, not of its sending
 	between := time.Now()
 	w.send(10, 100)
-	stream, err := w.client.Frames(t.Context(), between.Format(time.RFC3339Nano))
+	stream, err := w.client.Frames(nstest.Limit(t), between.Format(time.RFC3339Nano))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.End(t.Context()); err != nil {
+	if err := stream.End(nstest.Limit(t)); err != nil {
 		t.Fatal(err)
 	}
 	wantNumbers(t, numbers(t, stream.Next), 11, 20)
-	if _, err := w.client.Frames(t.Context(), "yesterday"); err == nil {
+	if _, err := w.client.Frames(nstest.Limit(t), "yesterday"); err == nil {
 		t.Error("no error for a time that is none")
 	}
 }
@@ -232,7 +232,7 @@ func TestCaptureAcrossSupervisors(t *testing.T) {
 	t.Parallel()
 	w := newWired(t)
 	stop := w.supervise()
-	stream, err := w.client.Frames(t.Context(), "")
+	stream, err := w.client.Frames(nstest.Limit(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,11 +241,11 @@ func TestCaptureAcrossSupervisors(t *testing.T) {
 	wantNumbers(t, numbers(t, stream.Next), 1, 200)
 	w.supervise()
 	w.send(100, 100)
-	again, err := w.client.Frames(t.Context(), "up")
+	again, err := w.client.Frames(nstest.Limit(t), "up")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := again.End(t.Context()); err != nil {
+	if err := again.End(nstest.Limit(t)); err != nil {
 		t.Fatal(err)
 	}
 	wantNumbers(t, numbers(t, again.Next), 1, 300)
@@ -263,18 +263,18 @@ func TestCaptureIsBounded(t *testing.T) {
 	}
 	const size, sent = 1500, 15000 // 22 MB
 	w.send(sent, size)
-	first, err := w.client.Frames(t.Context(), "")
+	first, err := w.client.Frames(nstest.Limit(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(first.End(t.Context()), first.Close()); err != nil { // all of it has been taken
+	if err := errors.Join(first.End(nstest.Limit(t)), first.Close()); err != nil { // all of it has been taken
 		t.Fatal(err)
 	}
-	stream, err := w.client.Frames(t.Context(), "up")
+	stream, err := w.client.Frames(nstest.Limit(t), "up")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.End(t.Context()); err != nil {
+	if err := stream.End(nstest.Limit(t)); err != nil {
 		t.Fatal(err)
 	}
 	sawARP := false
@@ -316,7 +316,7 @@ func TestCaptureSurvivesKill(t *testing.T) {
 	if line, err := ready.ReadString('\n'); err != nil || line != "ready\n" {
 		t.Fatalf("the supervisor says %q (%v)", line, err)
 	}
-	stream, err := w.client.Frames(t.Context(), "")
+	stream, err := w.client.Frames(nstest.Limit(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,14 +69,14 @@ func (c *classroom) start() {
 			Log: slog.New(slog.DiscardHandler), Ready: func(err error) error { ready <- err; return nil },
 		})
 	}()
-	if err := <-ready; err != nil {
+	if err := nstest.Receive(c, ready); err != nil {
 		c.Fatal(err)
 	}
 	c.client = supervisor.NewClient(files.SupervisorSocket())
 	c.stop = func() {
 		c.client.Close()
 		cancel()
-		if err := <-done; err != nil {
+		if err := nstest.Receive(c, done); err != nil {
 			c.Errorf("supervisor: %v", err)
 		}
 		c.stop = func() {}
@@ -94,7 +94,7 @@ func (c *classroom) discover(mac byte, tries int) *dhcpv4.DHCPv4 {
 		return err
 	})
 	defer nc.Close()
-	offer, err := nc.DiscoverOffer(c.Context())
+	offer, err := nc.DiscoverOffer(nstest.Limit(c))
 	if err != nil && !errors.Is(err, nclient4.ErrNoResponse) {
 		c.Fatal(err)
 	}
@@ -109,11 +109,11 @@ const (
 
 func (c *classroom) order(o supervisor.DHCPOrder) supervisor.BridgeStatus {
 	c.Helper()
-	st, err := c.client.OrderDHCP(c.Context(), o)
+	st, err := c.client.OrderDHCP(nstest.Limit(c), o)
 	if err != nil {
 		c.Fatal(err)
 	}
-	status, err := c.client.Status(c.Context())
+	status, err := c.client.Status(nstest.Limit(c))
 	if err != nil || len(status.Bridges) != 1 {
 		c.Fatalf("status %+v, %v", status, err)
 	}
@@ -126,7 +126,7 @@ func (c *classroom) order(o supervisor.DHCPOrder) supervisor.BridgeStatus {
 // awaitEvent waits for an event that fits.
 func (c *classroom) awaitEvent(fits func(lab.Event) bool) {
 	c.Helper()
-	ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(nstest.Limit(c), 10*time.Second)
 	defer cancel()
 	if err := c.client.Events(ctx, 0, func(ev lab.Event) bool { return !fits(ev) }); err != nil {
 		c.Errorf("the event did not come: %v", err)
@@ -208,7 +208,7 @@ func TestFaults(t *testing.T) {
 		"a bridge not served": {supervisor.DHCPOrder{Bridge: "dark", Clear: true}, http.StatusNotFound},
 		"no fault":            {supervisor.DHCPOrder{Bridge: "br1", Faults: []lab.Fault{"slow"}}, http.StatusBadRequest},
 	} {
-		_, err := c.client.OrderDHCP(t.Context(), order.order)
+		_, err := c.client.OrderDHCP(nstest.Limit(t), order.order)
 		refused := new(supervisor.RefusedError)
 		if !errors.As(err, &refused) || refused.Status != order.status {
 			t.Errorf("%s: %v", name, err)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/nstest"
 	"github.com/kvmlab/kvmlab/internal/state"
 	"github.com/kvmlab/kvmlab/internal/supervisor"
 	"github.com/kvmlab/kvmlab/vm"
@@ -77,7 +78,7 @@ func startTestRole(tb testing.TB, role, dir, netns string) (*exec.Cmd, *bufio.Re
 	if err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.Command("/proc/self/exe")
+	cmd := exec.CommandContext(nstest.Limit(tb), "/proc/self/exe")
 	cmd.Env = append(os.Environ(), envRole+"="+role, envDir+"="+dir, envNet+"="+netns)
 	cmd.ExtraFiles, cmd.Stderr = []*os.File{readyWrite}, os.Stderr
 	if err := errors.Join(cmd.Start(), readyWrite.Close()); err != nil {
@@ -164,7 +165,7 @@ func processIn(dir, role string) *supervisor.Process {
 func TestProcessLife(t *testing.T) {
 	dir := t.TempDir()
 	p := processIn(dir, "supervise")
-	ctx := t.Context()
+	ctx := nstest.Limit(t)
 	checkRunning(t, p, false)
 	if err := p.Stop(ctx); err != nil {
 		t.Errorf("stop of none: %v", err)
@@ -189,7 +190,7 @@ func TestProcessLife(t *testing.T) {
 	}
 	ready := make(chan error, 1)
 	err = supervisor.Run(ctx, bareConfig(dir, func(err error) error { ready <- err; return nil }))
-	if !errors.Is(err, supervisor.ErrRunning) || !errors.Is(<-ready, supervisor.ErrRunning) {
+	if !errors.Is(err, supervisor.ErrRunning) || !errors.Is(nstest.Receive(t, ready), supervisor.ErrRunning) {
 		t.Errorf("a second supervisor: %v", err)
 	}
 	if err := p.Stop(ctx); err != nil {
@@ -203,7 +204,7 @@ func TestProcessLife(t *testing.T) {
 
 func checkRunning(t *testing.T, p *supervisor.Process, want bool) int {
 	t.Helper()
-	running, pid, err := p.Observe(t.Context())
+	running, pid, err := p.Observe(nstest.Limit(t))
 	if err != nil || running != want || (pid != 0) != want {
 		t.Fatalf("observe: %v, %d, %v; want running %v", running, pid, err, want)
 	}
@@ -213,7 +214,7 @@ func checkRunning(t *testing.T, p *supervisor.Process, want bool) int {
 func TestProcessKilledLeavesNoTrace(t *testing.T) {
 	dir := t.TempDir()
 	p := processIn(dir, "supervise")
-	if err := p.Start(t.Context()); err != nil {
+	if err := p.Start(nstest.Limit(t)); err != nil {
 		t.Fatal(err)
 	}
 	pid := checkRunning(t, p, true)
@@ -227,10 +228,10 @@ func TestProcessKilledLeavesNoTrace(t *testing.T) {
 	}
 	awaitPidfd(t, pidfd)
 	checkRunning(t, p, false)
-	if err := p.Start(t.Context()); err != nil {
+	if err := p.Start(nstest.Limit(t)); err != nil {
 		t.Fatalf("start over the killed one's socket: %v", err)
 	}
-	if err := p.Stop(t.Context()); err != nil {
+	if err := p.Stop(nstest.Limit(t)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -248,14 +249,14 @@ func awaitPidfd(t *testing.T, pidfd int) {
 }
 
 func TestProcessThatRefuses(t *testing.T) {
-	err := processIn(t.TempDir(), "refuse").Start(t.Context())
+	err := processIn(t.TempDir(), "refuse").Start(nstest.Limit(t))
 	if err == nil || !strings.Contains(err.Error(), "no, and here is why") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestProcessThatNeverGetsReady(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(nstest.Limit(t), 300*time.Millisecond)
 	defer cancel()
 	if err := processIn(t.TempDir(), "hang").Start(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
@@ -266,7 +267,7 @@ func TestProcessThatNeverGetsReady(t *testing.T) {
 // nothing could find it later.
 func TestOrphanBeforeTheLock(t *testing.T) {
 	dir := t.TempDir()
-	parent := exec.CommandContext(t.Context(), "/proc/self/exe")
+	parent := exec.CommandContext(nstest.Limit(t), "/proc/self/exe")
 	parent.Env = append(os.Environ(), envRole+"=start", envDir+"="+dir)
 	if err := parent.Start(); err != nil {
 		t.Fatal(err)

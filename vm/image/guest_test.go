@@ -20,6 +20,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
+	"github.com/kvmlab/kvmlab/internal/nstest"
 	"github.com/kvmlab/kvmlab/vm/image"
 )
 
@@ -54,7 +55,7 @@ func start(t *testing.T, img image.Image, machine string, mebibytes int, macs ..
 			"-netdev", fmt.Sprintf("dgram,id=n%d,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s", i, local, g.net.listen(t, local)),
 			"-device", fmt.Sprintf("virtio-net-%s,netdev=n%d,mac=%s", device, i, mac))
 	}
-	cmd := exec.CommandContext(t.Context(), "qemu-system-x86_64", args...)
+	cmd := exec.CommandContext(nstest.Limit(t), "qemu-system-x86_64", args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
