@@ -49,6 +49,9 @@ var debianFiles embed.FS
 // debianModules are what a debian guest needs before its own are in reach.
 var debianModules = append(slices.Clone(wantedModules), "virtio_blk")
 
+// microOnly are what a micro guest runs when the first program is done, which an initramfs has no use for.
+var microOnly = []string{"usr/bin/", "usr/sbin/", "etc/udhcpc", "etc/acpi", "etc/inittab"}
+
 // BuildDebian makes the debian image, a full Debian 12 on a disk, and makes it
 // the store's current one. It needs root, mmdebstrap, mke2fs and qemu-img, and
 // the host's own package archive. The kernel is the micro image's. It is built
@@ -132,7 +135,7 @@ func (p *parts) debianInitrd() ([]byte, error) {
 		return nil, err
 	}
 	for name := range t {
-		if strings.HasPrefix(name, "usr/bin/") || strings.HasPrefix(name, "etc/udhcpc") || name == "etc/inittab" {
+		if slices.ContainsFunc(microOnly, func(part string) bool { return strings.HasPrefix(name, part) }) {
 			delete(t, name)
 		}
 	}

@@ -116,7 +116,7 @@ func (b *microBuild) micro(ctx context.Context, dir string, packages []Package) 
 // microRecipe is the digest of what this program puts into the micro image beside what the packages hold.
 func microRecipe() (string, error) {
 	var text bytes.Buffer
-	fmt.Fprintln(&text, microCmdline, microMinMemory, wantedModules, tools)
+	fmt.Fprintln(&text, microCmdline, microMinMemory, wantedModules, buttonModules, tools)
 	h := sha256.New()
 	h.Write(text.Bytes())
 	if err := hashFiles(h, guestFiles); err != nil {

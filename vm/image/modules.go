@@ -16,6 +16,9 @@ import (
 // host's randomness.
 var wantedModules = []string{"virtio_mmio", "virtio_pci", "virtio_console", "virtio_net", "virtio_rng"}
 
+// buttonModules are the power button, and the device that tells a program of it.
+var buttonModules = []string{"button", "evdev"}
+
 // modules are a kernel's loadable modules, by the name that modprobe takes.
 type modules struct {
 	files   map[string]kernelModule

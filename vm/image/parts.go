@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"io"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -69,7 +70,7 @@ func (p *parts) initrd() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.addModules(t, wantedModules); err != nil {
+	if err := p.addModules(t, slices.Concat(wantedModules, buttonModules)); err != nil {
 		return nil, err
 	}
 	archive, err := packTools(p.tools, p.libs)
