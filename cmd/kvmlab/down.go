@@ -22,6 +22,7 @@ type downOptions struct {
 	class  classFlags
 	purge  bool // --purge
 	yes    bool // --yes
+	keep   bool // --halt
 }
 
 // takenDown is what `kvmlab down -o json` says about one lab.
@@ -40,8 +41,12 @@ func newDownCmd(a *app) *cobra.Command {
 	opts.class.add(cmd)
 	cmd.Flags().BoolVar(&opts.purge, "purge", false, a.T("down.flag.purge"))
 	cmd.Flags().BoolVar(&opts.yes, "yes", false, a.T("disks.flag.yes"))
+	cmd.Flags().BoolVar(&opts.keep, "halt", false, a.T("down.flag.halt"))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts.labs = args
+		if opts.keep {
+			return opts.runHalt(cmd.Context())
+		}
 		return opts.run(cmd.Context())
 	}
 	return cmd

@@ -30,6 +30,7 @@ type progress struct {
 	Seed     string               `json:"seed"`              // of what is drawn
 	Begun    bool                 `json:"begun"`             // its start steps were done
 	BegunAt  time.Time            `json:"begun_at,omitzero"` // when that was
+	Anew     bool                 `json:"anew,omitempty"`    // the host was restarted: some must be done again
 	Answers  map[string]string    `json:"answers"`
 	Hints    map[string]int       `json:"hints"`  // how many were given, by check
 	Passed   map[string]time.Time `json:"passed"` // when a check passed first
@@ -135,6 +136,9 @@ func (a *app) announce(name string, begins progress) error {
 		return err
 	}
 	p, err := readProgress(files)
+	if err == nil {
+		err = a.comesBack(files, &p)
+	}
 	if err != nil || begins.Scenario == "" || p.Scenario == begins.Scenario && p.Dir == begins.Dir {
 		return err
 	}
@@ -154,12 +158,15 @@ func (a *app) begin(ctx context.Context, h *host, name string, begins progress) 
 		return err
 	}
 	p, err := readProgress(files)
-	if err != nil || p.Scenario == "" || p.Begun {
+	if err != nil || p.Scenario == "" || p.Begun && !p.Anew {
 		return err
 	}
 	e, err := openExercise(a, name, "up")
 	if err != nil {
 		return err
+	}
+	if p.Begun {
+		return e.beginAnew(ctx, h)
 	}
 	return e.begin(ctx, h)
 }

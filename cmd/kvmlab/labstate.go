@@ -29,6 +29,8 @@ type labState struct {
 	Guests     []guestState    `json:"guests"`
 	Supervisor supervisorState `json:"supervisor"`
 	Drift      []driftState    `json:"drift"`
+	// HostRestarted tells that the host has been restarted since the lab was brought up.
+	HostRestarted bool `json:"host_restarted"`
 }
 
 type bridgeState struct {
@@ -89,7 +91,8 @@ func observeLab(ctx context.Context, a *app, h *host, name string) (labState, er
 	}
 	st := labState{
 		Name: name, State: seen.Condition.String(), Isolation: lab.Host.String(),
-		Supervisor: supervisorState{Running: seen.Supervisor.Running, PID: seen.Supervisor.PID},
+		Supervisor:    supervisorState{Running: seen.Supervisor.Running, PID: seen.Supervisor.PID},
+		HostRestarted: seen.Restarted,
 	}
 	if st.Netns = seen.Netns; st.Netns != "" {
 		st.Isolation = lab.Netns.String()

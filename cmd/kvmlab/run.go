@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"github.com/kvmlab/kvmlab/internal/engine"
@@ -20,16 +21,18 @@ func newRunCmd(a *app) *cobra.Command {
 	cmd.Args = a.maxArgs(1)
 	cmd.ValidArgsFunction = completeUpArgs(a)
 	opts.addFlags(cmd)
+	halt := cmd.Flags().Bool("halt", false, a.T("run.flag.halt"))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts.setArgs(args)
-		return runForeground(cmd.Context(), opts)
+		return runForeground(cmd.Context(), opts, *halt)
 	}
 	return cmd
 }
 
 // runForeground brings a lab up with the supervisor inside this process, says when every guest has its lease, and
-// takes the lab down when it is asked to end: what an init system or a container engine expects of a service.
-func runForeground(ctx context.Context, o *upOptions) (err error) {
+// takes the lab down, or with halt only switches its guests off, when it is asked to end: what an init system or a container
+// engine expects of a service.
+func runForeground(ctx context.Context, o *upOptions, halt bool) (err error) {
 	a, began := o.app, o.app.now()
 	name, resolve, err := o.lab()
 	if err != nil {
@@ -53,11 +56,24 @@ func runForeground(ctx context.Context, o *upOptions) (err error) {
 		a.log.Warn("show the lab", "lab", name, "err", err)
 	}
 	a.say("run.ready", "lab", name)
+	a.tellInit(daemon.SdNotifyReady)
 
 	served := inside.wait(ctx)
+	a.tellInit(daemon.SdNotifyStopping)
 	a.say("run.ending", "lab", name)
-	_, err = h.Down(context.WithoutCancel(ctx), name)
+	if halt {
+		_, err = (&downOptions{app: a}).halt(context.WithoutCancel(ctx), h, name)
+	} else {
+		_, err = h.Down(context.WithoutCancel(ctx), name)
+	}
 	return errors.Join(served, err)
+}
+
+// tellInit tells systemd how far this is, when it has started it and waits for that (sd_notify(3)).
+func (a *app) tellInit(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		a.log.Warn("tell the init system", "state", state, "err", err)
+	}
 }
 
 // insideSupervisor is the engine's Supervisor when it runs in this process instead of one of its own.

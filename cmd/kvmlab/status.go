@@ -119,6 +119,9 @@ func writeStatus(a *app, st labState, apart bool) error {
 	for _, d := range st.Drift {
 		fmt.Fprintf(&out, "  %s: %s\n", d.Address, a.Phrase(d.Problem))
 	}
+	if st.HostRestarted {
+		fmt.Fprintf(&out, "\n%s\n", a.T("status.restarted", "lab", st.Name))
+	}
 	if _, err := out.WriteTo(a.Out); err != nil || len(st.Drift) == 0 {
 		return err
 	}

@@ -182,6 +182,7 @@ const (
 const (
 	ConsoleTaken   Code = "KL340" // somebody else has taken the console over
 	ConsoleStalled Code = "KL341" // nobody read what the guest printed
+	PowerCut       Code = "KL342" // warning: a guest did not switch itself off
 )
 
 // Images (KL400–KL419).

@@ -59,6 +59,8 @@ type Hypervisor interface {
 	Define(ctx context.Context, d vm.Domain) error
 	Start(ctx context.Context, name string) error // a paused one resumes
 	StartPaused(ctx context.Context, name string) error
+	// Shutdown asks a guest to switch itself off and returns when it is off.
+	Shutdown(ctx context.Context, name string) error
 	Destroy(ctx context.Context, name string) error
 	Undefine(ctx context.Context, name string) error
 }

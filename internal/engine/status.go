@@ -58,6 +58,7 @@ type Status struct {
 	Domains    []vm.State      // the lab's own
 	Supervisor SupervisorState
 	Drift      []Drift // by address; never nil
+	Restarted  bool    // the host has been restarted since the lab was brought up
 }
 
 // Labs returns the names of all labs on the host, sorted: those that have state, and those of which there are only
@@ -124,6 +125,9 @@ func (e *Engine) Status(ctx context.Context, name string) (*Status, error) {
 		}
 	}
 	s.Drift = driftOf(name, want, seen)
+	if s.Restarted, err = files.Restarted(); err != nil {
+		return nil, explainState(files.BootFile(), err)
+	}
 	switch {
 	case seen.empty(name):
 		s.Condition = Down

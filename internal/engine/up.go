@@ -113,6 +113,9 @@ func (e *Engine) bringUp(ctx context.Context, files state.Lab, p prepared, opts 
 		if err == nil && opts.Ready != nil {
 			err = opts.Ready(ctx, p.want)
 		}
+		if err == nil {
+			err = explainState(files.BootFile(), files.NoteBoot())
+		}
 		return err
 	}
 	if err := r.describeGuests(ctx, p.plan); err != nil {
@@ -129,7 +132,7 @@ func (e *Engine) bringUp(ctx context.Context, files state.Lab, p prepared, opts 
 		err = opts.Ready(ctx, p.want)
 	}
 	if err == nil && ctx.Err() == nil {
-		return r.close()
+		return errors.Join(explainState(files.BootFile(), files.NoteBoot()), r.close())
 	}
 	return r.giveUp(ctx, err, p.stored)
 }

@@ -155,6 +155,16 @@ func (w *world) start(ctx context.Context, name string, as vm.RunState) error {
 	return nil
 }
 
+// Shutdown is what a guest that listens does. One that is told not to (see blocked) waits for its context.
+func (w *world) Shutdown(ctx context.Context, name string) error {
+	end, err := w.begin(ctx, "shutdown "+name)
+	if err != nil {
+		return err
+	}
+	end()
+	return w.Destroy(ctx, name)
+}
+
 func (w *world) Destroy(ctx context.Context, name string) error {
 	end, err := w.begin(ctx, "destroy "+name)
 	if err != nil {

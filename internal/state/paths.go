@@ -36,6 +36,7 @@ const (
 	capturesName         = "captures"
 	dhcpOrdersName       = "dhcp.json"
 	exerciseName         = "exercise.json"
+	bootName             = "boot"
 	disksName            = "disks"
 	diskSuffix           = ".qcow2"
 	seedSuffix           = ".seed"
@@ -171,6 +172,9 @@ func (l Lab) DHCPOrders() string { return filepath.Join(l.dir, dhcpOrdersName) }
 // ExerciseFile keeps which scenario the lab is of, and how far its student has come.
 func (l Lab) ExerciseFile() string { return filepath.Join(l.dir, exerciseName) }
 
+// BootFile keeps in which boot of the host the lab was brought up.
+func (l Lab) BootFile() string { return filepath.Join(l.dir, bootName) }
+
 // ConsoleDir is the folder of the guests' console logs.
 func (l Lab) ConsoleDir() string { return filepath.Join(l.dir, consoleName) }
 
@@ -244,7 +248,8 @@ func (l Lab) Create() error {
 func (l Lab) Remove() error {
 	var errs []error
 	for _, path := range []string{
-		l.LeaseDir(), l.DHCPOrders(), l.ExerciseFile(), l.ConsoleDir(), l.CaptureDir(), l.SupervisorLog(), l.LabFile(), l.JournalFile(),
+		l.LeaseDir(), l.DHCPOrders(), l.ExerciseFile(), l.BootFile(), l.ConsoleDir(), l.CaptureDir(), l.SupervisorLog(),
+		l.LabFile(), l.JournalFile(),
 	} {
 		errs = append(errs, os.RemoveAll(path))
 	}
