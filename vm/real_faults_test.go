@@ -37,6 +37,7 @@ func TestRealForeignDomain(t *testing.T) {
 		"Define":   l.conn.Define(ctx, d),
 		"Start":    l.conn.Start(ctx, d.Name),
 		"Destroy":  l.conn.Destroy(ctx, d.Name),
+		"Shutdown": l.conn.Shutdown(ctx, d.Name),
 		"Undefine": l.conn.Undefine(ctx, d.Name),
 		"Identify": l.conn.Identify(ctx, d.Name, vm.Identity{Hostname: "pc1"}),
 		"Console":  console,

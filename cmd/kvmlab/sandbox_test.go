@@ -204,7 +204,8 @@ type labStatus struct {
 		Running bool
 		PID     int
 	}
-	Drift []struct{ Address, Problem string }
+	Drift         []struct{ Address, Problem string }
+	HostRestarted bool `json:"host_restarted"`
 }
 
 // writeFile puts a file where the sandbox's commands can read it.

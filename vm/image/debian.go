@@ -50,7 +50,7 @@ var debianFiles embed.FS
 var debianModules = append(slices.Clone(wantedModules), "virtio_blk")
 
 // microOnly are what a micro guest runs when the first program is done, which an initramfs has no use for.
-var microOnly = []string{"usr/bin/", "usr/sbin/", "etc/udhcpc", "etc/acpi", "etc/inittab"}
+var microOnly = []string{"usr/bin/", "sbin/shutdown", "etc/udhcpc", "etc/acpi", "etc/inittab"}
 
 // BuildDebian makes the debian image, a full Debian 12 on a disk, and makes it
 // the store's current one. It needs root, mmdebstrap, mke2fs and qemu-img, and
