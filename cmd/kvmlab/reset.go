@@ -9,6 +9,7 @@ import (
 
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/engine"
+	"github.com/kvmlab/kvmlab/internal/lab"
 )
 
 // resetOptions are what `reset` can be told.
@@ -58,7 +59,10 @@ func (o *resetOptions) run(ctx context.Context) (err error) {
 		return err
 	}
 	if ran {
-		if _, err := h.Up(ctx, labName, (&upOptions{app: a}).resolveStored(labName), engine.UpOptions{}); err != nil {
+		var unnoted error
+		planned := func(*lab.Lab) { unnoted = a.announce(labName, progress{}) } // the host may have been restarted
+		_, err := h.Up(ctx, labName, (&upOptions{app: a}).resolveStored(labName), engine.UpOptions{Planned: planned})
+		if err := errors.Join(err, unnoted); err != nil {
 			return err
 		}
 		a.say("reset.started", "guest", o.guest)
