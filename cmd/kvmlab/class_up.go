@@ -46,6 +46,9 @@ func (o *upOptions) runClass(ctx context.Context) (err error) {
 		}
 	}
 	o.app.showDiagnostics(jobs[0].spec.Warnings)
+	if err := o.haveImages(ctx, jobs[0].draft); err != nil {
+		return err
+	}
 	h, err := openHost(ctx, o.app, hostOptions{accel: o.accel, cold: o.cold})
 	if err != nil {
 		return err

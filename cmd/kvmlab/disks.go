@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"slices"
 	"strings"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
@@ -17,9 +15,7 @@ func (a *app) confirmLoss(command string, guests []string, yes bool) error {
 	}
 	names := strings.Join(guests, ", ")
 	if a.InIsTerminal() && a.ErrIsTerminal() {
-		a.Errf("%s ", a.T("disks.ask", "guests", names))
-		answer, err := bufio.NewReader(a.In).ReadString('\n')
-		if answer = strings.ToLower(strings.TrimSpace(answer)); err == nil && answer != "" && slices.Contains(strings.Fields(a.T("disks.yes")), answer) {
+		if answer, err := a.ask("disks.ask", "guests", names); err == nil && a.isYes(answer) {
 			return nil
 		}
 	}

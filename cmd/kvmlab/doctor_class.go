@@ -61,10 +61,11 @@ func runDoctorClass(ctx context.Context, a *app, asked int, scenario string) (er
 		return err
 	}
 	a.say("doctor.class.begin", "scenario", spec.Name.Value)
-	name, resolve, err := up.lab()
+	draft, resolve, err := up.lab()
 	if err != nil {
 		return err
 	}
+	name := draft.Name
 	h, err := openHost(ctx, a, hostOptions{accel: up.accel})
 	if err != nil {
 		return err

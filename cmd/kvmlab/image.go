@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kvmlab/kvmlab/internal/cliui"
-	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/lab"
 	"github.com/kvmlab/kvmlab/vm/image"
 )
@@ -48,65 +46,6 @@ func newImageCmd(a *app) *cobra.Command {
 	cmd := a.parent(a.command("image", "image"))
 	cmd.AddCommand(newImageBuildCmd(a), newImageImportCmd(a), newImageListCmd(a), newImageShowCmd(a), newImageRmCmd(a))
 	return cmd
-}
-
-// recipes are the images that can be built.
-func recipes() []string { return []string{image.Micro, image.Debian} }
-
-func newImageBuildCmd(a *app) *cobra.Command {
-	var offline, force bool
-	cmd := a.command("build [IMAGE]", "image.build")
-	cmd.Args = a.maxArgs(1)
-	cmd.ValidArgs = recipes()
-	cmd.Flags().BoolVar(&offline, "offline", false, a.T("image.build.flag.offline"))
-	cmd.Flags().BoolVar(&force, "force", false, a.T("image.build.flag.force"))
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		name := image.Micro
-		if len(args) > 0 {
-			name = args[0]
-		}
-		return buildImage(cmd.Context(), a, name, offline, force)
-	}
-	return cmd
-}
-
-// buildImage builds an image and shows it. Its step is kept for the error: what an error alone says ("exit status
-// 100") seldom tells where it happened.
-func buildImage(ctx context.Context, a *app, name string, offline, force bool) error {
-	makers := map[string]func(context.Context, image.Options) (image.Image, error){
-		image.Micro: image.BuildMicro, image.Debian: image.BuildDebian,
-	}
-	build, known := makers[name]
-	if !known {
-		return diag.New(diag.UnknownRecipe, diag.Args{"image": name, "known": strings.Join(recipes(), ", ")})
-	}
-	step := a.T("image.step.begin")
-	bar := cliui.StartBar(a.Streams)
-	img, err := build(ctx, image.Options{
-		Store: a.dirs.ImagesDir(), Offline: offline, Force: force, Log: a.log,
-		Progress: func(p image.Progress) {
-			step = stepOf(a, p)
-			bar.Set(p.Step, p.Steps, step)
-		},
-	})
-	bar.Close()
-	if err != nil {
-		return imageError(name, step, err)
-	}
-	if a.wantsJSON() {
-		return a.printJSON(describeImage(img))
-	}
-	a.say("image.built", "image", img.Name, "digest", shorten(img.Digest), "directory", img.Dir)
-	return nil
-}
-
-// stepOf is a step of a build in words.
-func stepOf(a *app, p image.Progress) string {
-	what := make([]string, len(p.Packages))
-	for i := range what {
-		what[i] = p.Packages[i].Name
-	}
-	return strings.TrimSpace(a.T("image.step."+p.Stage.String()) + " " + strings.Join(what, ", ") + p.Detail)
 }
 
 func newImageListCmd(a *app) *cobra.Command {
@@ -217,40 +156,4 @@ func damagedImages(err error) error {
 		return nil
 	}
 	return imageError("", "", err)
-}
-
-// imageError gives the errors of vm/image their codes. step says how far a build was; "" when none was under way.
-func imageError(name, step string, err error) error {
-	var (
-		room    *image.NoRoomError
-		corrupt *image.CorruptError
-		program *image.ProgramError
-		badName *image.NameError
-		notOne  *image.NotImageError
-	)
-	switch {
-	case errors.Is(err, context.Canceled):
-		return err
-	case errors.Is(err, image.ErrNoImage):
-		return diag.New(diag.NoImage, diag.Args{"image": name}).Wrap(err)
-	case errors.As(err, &room):
-		return diag.New(diag.ImageNoRoom, diag.Args{
-			"path": room.Path, "need": lab.Size(room.Need), "have": lab.Size(room.Free),
-		}).Wrap(err)
-	case errors.As(err, &corrupt):
-		return diag.New(diag.ImageDamaged, diag.Args{"image": name, "path": corrupt.File, "reason": corrupt.Reason()}).Wrap(err)
-	case errors.As(err, &badName):
-		return diag.New(diag.ImageName, diag.Args{"image": badName.Name, "reason": badName.Problem.String()}).Wrap(err)
-	case errors.As(err, &notOne):
-		return diag.New(diag.NotImage, diag.Args{"file": notOne.File, "reason": notOne.Reason}).Wrap(err)
-	case errors.Is(err, image.ErrNoApt):
-		return diag.New(diag.MissingProgram, diag.Args{"program": "apt-get", "package": "apt"}).Wrap(err)
-	case errors.As(err, &program):
-		return diag.New(diag.MissingProgram, diag.Args{"program": program.Program, "package": program.Package}).Wrap(err)
-	case errors.Is(err, image.ErrNoLists), errors.Is(err, image.ErrOffline):
-		return diag.New(diag.PackageFailed, diag.Args{"package": step}).Wrap(err)
-	case step != "":
-		return diag.New(diag.ImageBuildFailed, diag.Args{"image": name, "step": step}).Wrap(err)
-	}
-	return err
 }

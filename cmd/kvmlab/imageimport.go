@@ -41,7 +41,7 @@ func importImage(ctx context.Context, a *app, name, file string, keyFiles []stri
 		return err
 	}
 	step := a.T("image.step.begin")
-	bar := cliui.StartBar(a.Streams)
+	bar := cliui.StartBar(a.Streams, 0)
 	img, err := image.Import(ctx, image.ImportOptions{
 		Store: a.dirs.ImagesDir(), Name: name, File: file, Keys: keys, Log: a.log,
 		Progress: func(p image.Progress) {

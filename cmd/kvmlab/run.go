@@ -34,10 +34,14 @@ func newRunCmd(a *app) *cobra.Command {
 // engine expects of a service.
 func runForeground(ctx context.Context, o *upOptions, halt bool) (err error) {
 	a, began := o.app, o.app.now()
-	name, resolve, err := o.lab()
+	draft, resolve, err := o.lab()
 	if err != nil {
 		return err
 	}
+	if err := o.haveImages(ctx, draft); err != nil {
+		return err
+	}
+	name := draft.Name
 	show := newUpScreen(a, o.explain)
 	defer show.Close()
 	inside := &insideSupervisor{app: a}

@@ -37,6 +37,8 @@ type upOptions struct {
 	cold    bool // --cold
 	isolate bool // --isolate
 	timings bool // --timings
+	build   bool // --build
+	needs   bool // --needs
 
 	begins progress // the exercise that the lab is of; zero for a lab alone
 
@@ -62,10 +64,14 @@ func newUpCmd(a *app) *cobra.Command {
 	cmd.Flags().BoolVar(&opts.noWait, "no-wait", false, a.T("up.flag.no-wait"))
 	cmd.Flags().BoolVar(&opts.dryRun, "dry-run", false, a.T("up.flag.dry-run"))
 	cmd.Flags().BoolVar(&opts.timings, "timings", false, a.T("up.flag.timings"))
+	cmd.Flags().BoolVar(&opts.needs, "needs", false, a.T("up.flag.needs"))
+	cmd.Flags().Lookup("needs").Hidden = true // it is for scripts/up
 	opts.addClassFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts.setArgs(args)
 		switch {
+		case opts.needs:
+			return opts.runNeeds()
 		case opts.individual && (opts.classKey == "" || !opts.class.asked()):
 			return a.usageError(cmd, "class.no-key")
 		case opts.class.asked() && opts.dryRun:
@@ -89,6 +95,7 @@ func (o *upOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.old, "old-images", false, t("up.flag.old-images"))
 	cmd.Flags().BoolVar(&o.cold, "cold", false, t("up.flag.cold"))
 	cmd.Flags().BoolVar(&o.explain, "explain", false, t("up.flag.explain"))
+	cmd.Flags().BoolVar(&o.build, "build", false, t("up.flag.build"))
 	cmd.Flags().Var(newChoice(&o.accel, accelAuto, accelKVM, accelTCG), "accel", t("up.flag.accel"))
 }
 
@@ -108,14 +115,19 @@ func (o *upOptions) setArgs(args []string) {
 	}
 }
 
-// lab finds the lab that was asked for: its name, and how to resolve it under its lock.
-func (o *upOptions) lab() (string, engine.Resolver, error) {
+// lab finds the lab that was asked for: as it is before its host is looked at, and how to resolve it under its lock.
+func (o *upOptions) lab() (*lab.Lab, engine.Resolver, error) {
 	spec, stored, err := o.spec()
 	if err != nil {
-		return "", nil, err
+		return nil, nil, err
 	}
 	if stored != "" {
-		return stored, o.resolveStored(stored), nil
+		files, err := o.app.dirs.Lab(stored)
+		if err != nil {
+			return nil, nil, err
+		}
+		l, err := readLab(files)
+		return l, o.resolveStored(stored), err
 	}
 	o.app.showDiagnostics(spec.Warnings)
 	resolve := func(previous *lab.Lab, taken func(macgen.MAC) bool) (*lab.Lab, error) {
@@ -125,16 +137,21 @@ func (o *upOptions) lab() (string, engine.Resolver, error) {
 	}
 	// The name may come from the file or from --name; resolving once tells it, and tells mistakes before any lock.
 	draft, err := resolve(nil, nil)
-	if err != nil {
-		return "", nil, err
-	}
-	return draft.Name, resolve, nil
+	return draft, resolve, err
 }
 
 // spec reads what was named on the command line: a file, a lab that is already there (its name is returned), or a
 // built-in one.
 func (o *upOptions) spec() (spec *lab.Spec, stored string, err error) {
 	what := o.what
+	if info, err := os.Stat(what); err == nil && info.IsDir() && looksLikeFile(what) {
+		s, err := anyScenario(what)
+		if err != nil {
+			return nil, "", err
+		}
+		o.of(s)
+		what = o.what
+	}
 	switch {
 	case looksLikeFile(what):
 		src, err := o.app.readLabFile(what)
@@ -201,7 +218,7 @@ func (o *upOptions) resolveStored(name string) engine.Resolver {
 
 // runPlan shows what `up` would do, and does nothing.
 func (o *upOptions) runPlan(ctx context.Context) (err error) {
-	name, resolve, err := o.lab()
+	draft, resolve, err := o.lab()
 	if err != nil {
 		return err
 	}
@@ -210,7 +227,7 @@ func (o *upOptions) runPlan(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	plan, _, planErr := h.Plan(ctx, name, resolve)
+	plan, _, planErr := h.Plan(ctx, draft.Name, resolve)
 	if plan == nil {
 		return planErr
 	}
@@ -239,8 +256,11 @@ func showPlan(a *app, plan *engine.Plan) error {
 // run brings the lab up in a supervisor of its own and shows the result.
 func (o *upOptions) run(ctx context.Context) (err error) {
 	began := o.app.now()
-	name, resolve, err := o.lab()
+	draft, resolve, err := o.lab()
 	if err != nil {
+		return err
+	}
+	if err := o.haveImages(ctx, draft); err != nil {
 		return err
 	}
 	show := newUpScreen(o.app, o.explain)
@@ -251,7 +271,7 @@ func (o *upOptions) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	result, err := o.bringUp(ctx, h, name, resolve, show)
+	result, err := o.bringUp(ctx, h, draft.Name, resolve, show)
 	show.Close()
 	if err != nil {
 		return err

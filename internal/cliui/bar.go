@@ -22,6 +22,7 @@ type Bar struct {
 	streams *Streams
 	live    bool
 	began   time.Time
+	expect  time.Duration // how long it will take in all; zero when that is not known
 
 	mu          sync.Mutex
 	step, steps int
@@ -31,9 +32,10 @@ type Bar struct {
 	stopped sync.WaitGroup
 }
 
-// StartBar begins to show a bar on streams.Err. Close ends it.
-func StartBar(streams *Streams) *Bar {
-	b := &Bar{streams: streams, live: streams.Live(), began: time.Now(), stop: make(chan struct{})}
+// StartBar begins to show a bar on streams.Err. expect is how long it will take, as far as that can be known, and zero
+// otherwise. Close ends it.
+func StartBar(streams *Streams, expect time.Duration) *Bar {
+	b := &Bar{streams: streams, live: streams.Live(), began: time.Now(), expect: expect, stop: make(chan struct{})}
 	if b.live {
 		b.stopped.Go(b.tick)
 	}
@@ -67,6 +69,17 @@ func (b *Bar) Set(step, steps int, text string) {
 	b.streams.Errf("[%d/%d] %s\n", step, steps, text)
 }
 
+// Above has something printed that stays, above the bar.
+func (b *Bar) Above(show func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.live {
+		b.streams.Errf("\r" + eraseLine)
+		defer b.draw()
+	}
+	show()
+}
+
 // Close takes the bar away; what was done is for others to say.
 func (b *Bar) Close() {
 	close(b.stop)
@@ -82,19 +95,29 @@ func (b *Bar) draw() {
 		return
 	}
 	width, _ := b.streams.Size()
-	line := barLine(b.step, b.steps, time.Since(b.began), b.text, b.streams.Unicode())
+	line := barLine(b.step, b.steps, time.Since(b.began), b.expect, b.text, b.streams.Unicode())
 	// One column is left free: a terminal may wrap after the last one.
 	_, _ = io.WriteString(b.streams.Err, "\r"+ansi.Truncate(line, max(width-1, 0), "")+eraseLine)
 }
 
-// barLine is the bar in words and blocks. The step that is under way counts half.
-func barLine(step, steps int, took time.Duration, text string, unicode bool) string {
+// barLine is the bar in words and blocks. The step that is under way counts half. The clock says how long it has taken,
+// and about how long it will take in all, until that is over.
+func barLine(step, steps int, took, expect time.Duration, text string, unicode bool) string {
 	full, empty := "█", "░"
 	if !unicode {
 		full, empty = "#", "."
 	}
 	done := min((2*step-1)*barCells/(2*steps), barCells)
-	seconds := int(took.Seconds())
-	return fmt.Sprintf("%s%s %d/%d %d:%02d %s", strings.Repeat(full, max(done, 0)), strings.Repeat(empty, barCells-max(done, 0)),
-		step, steps, seconds/60, seconds%60, text)
+	clock := minutes(took)
+	if took < expect {
+		clock += "/~" + minutes(expect)
+	}
+	return fmt.Sprintf("%s%s %d/%d %s %s", strings.Repeat(full, max(done, 0)), strings.Repeat(empty, barCells-max(done, 0)),
+		step, steps, clock, text)
+}
+
+// minutes is a time as a clock shows it: minutes and seconds.
+func minutes(d time.Duration) string {
+	seconds := int(d.Seconds())
+	return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
 }

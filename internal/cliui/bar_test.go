@@ -14,12 +14,13 @@ import (
 func TestBarOnATerminal(t *testing.T) {
 	t.Parallel()
 	streams, read := terminalStreams(t, map[string]string{"TERM": "xterm", "LANG": "C.UTF-8"})
-	bar := cliui.StartBar(streams)
+	bar := cliui.StartBar(streams, 0)
 	bar.Set(1, 4, "begin")
+	bar.Above(func() { streams.Errf("a notice\n") })
 	bar.Set(3, 4, strings.Repeat("a step that is too long for the terminal ", 3))
 	bar.Close()
 	text := read()
-	for _, want := range []string{"\r███░░░░", " 1/4 0:0", "\r███████████████░░░░░░░░░ 3/4 0:0", "\r\x1b[K"} {
+	for _, want := range []string{"\r███░░░░", " 1/4 0:0", "\r\x1b[Ka notice\r\n", "\r███████████████░░░░░░░░░ 3/4 0:0", "\r\x1b[K"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in %q", want, text)
 		}
@@ -29,7 +30,7 @@ func TestBarOnATerminal(t *testing.T) {
 			t.Errorf("%d columns: %q", n, line)
 		}
 	}
-	if strings.Contains(text, "\n") {
+	if strings.Count(text, "\n") != 1 {
 		t.Errorf("it left the line: %q", text)
 	}
 }
@@ -37,11 +38,12 @@ func TestBarOnATerminal(t *testing.T) {
 func TestBarElsewhere(t *testing.T) {
 	var out bytes.Buffer
 	streams := cliui.NewStreams(nil, io.Discard, &out, os.Getenv)
-	bar := cliui.StartBar(streams)
+	bar := cliui.StartBar(streams, 0)
 	bar.Set(1, 2, "begin")
+	bar.Above(func() { streams.Errf("a notice\n") })
 	bar.Set(2, 2, "end")
 	bar.Close()
-	if out.String() != "[1/2] begin\n[2/2] end\n" {
+	if out.String() != "[1/2] begin\na notice\n[2/2] end\n" {
 		t.Errorf("%q", out.String())
 	}
 }
@@ -49,13 +51,14 @@ func TestBarElsewhere(t *testing.T) {
 func TestBarLine(t *testing.T) {
 	for _, test := range []struct {
 		step, steps int
+		expect      time.Duration
 		want        string
 	}{
-		{1, 1, "############............ 1/1 1:05 x"},
-		{2, 2, "##################...... 2/2 1:05 x"},
-		{1, 100, "........................ 1/100 1:05 x"},
+		{1, 1, 0, "############............ 1/1 1:05 x"},
+		{2, 2, 3 * time.Minute, "##################...... 2/2 1:05/~3:00 x"},
+		{1, 100, time.Minute, "........................ 1/100 1:05 x"},
 	} {
-		if got := cliui.BarLine(test.step, test.steps, 65*time.Second, "x", false); got != test.want {
+		if got := cliui.BarLine(test.step, test.steps, 65*time.Second, test.expect, "x", false); got != test.want {
 			t.Errorf("step %d of %d: %q, want %q", test.step, test.steps, got, test.want)
 		}
 	}

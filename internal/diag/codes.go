@@ -185,15 +185,21 @@ const (
 	PowerCut       Code = "KL342" // warning: a guest did not switch itself off
 )
 
+// The package archive that images are made from (KL330–KL339).
+const (
+	FetchFailed    Code = "KL330" // apt could not fetch what an image is made of
+	BuiltFromCache Code = "KL331" // warning: an image from packages that were fetched before
+)
+
 // Images (KL400–KL419).
 const (
 	NoImage          Code = "KL400" // not built or imported yet
 	ImageBuildFailed Code = "KL401" // the build stopped
 	ImageNoRoom      Code = "KL402" // no room for it
 	ImageDamaged     Code = "KL403" // not the bytes that were built
-	PackageFailed    Code = "KL404" // a package could not be had
+	PackageFailed    Code = "KL404" // a package that apt does not know
 	UnknownRecipe    Code = "KL405" // nothing known to build under that name
-	ImageBusy        Code = "KL406" // somebody else is building it
+	ImageBusy        Code = "KL406" // warning: another build is under way
 	DiskBase         Code = "KL407" // a guest's disk lies on another image
 	DiskDamaged      Code = "KL408" // a guest's disk cannot be used
 	DisksLost        Code = "KL409" // disks would be deleted, and nobody has said yes

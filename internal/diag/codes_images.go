@@ -3,14 +3,15 @@ package diag
 // imageEntries are KL400–KL409: guest images and disks.
 var imageEntries = []Entry{
 	{
-		Code: NoImage, Exit: ExitHost, Args: []string{"image"},
+		Code: NoImage, Exit: ExitHost, Args: []string{"image", "commands"},
 		Summary: `there is no image {{quote .image}} on this host yet`,
-		Hint:    `build it: sudo kvmlab image build {{.image}}`,
+		Hint:    `{{if .commands}}build it: {{.commands}}{{else}}bring it in: sudo kvmlab image import {{.image}} FILE{{end}}`,
 		Explanation: `
 Guests boot from an image that is built once on each host and then used by
-every lab. For micro that takes well under a minute and needs the
-distribution's package archive; afterwards no network is needed. Images lie in
-/var/lib/kvmlab/images.`,
+every lab. For micro that takes well under a minute, for debian a few minutes;
+it needs the distribution's package archive, and afterwards no network. "up"
+asks on a terminal whether to build what its lab lacks, and "up --build" does
+it unasked. Images lie in /var/lib/kvmlab/images.`,
 	},
 	{
 		Code: ImageBuildFailed, Exit: ExitFailed, Args: []string{"image", "step"},
@@ -41,12 +42,13 @@ full disk, or the disk is failing.`,
 	},
 	{
 		Code: PackageFailed, Exit: ExitFailed, Args: []string{"package"},
-		Summary: `the package {{.package}} could not be had`,
-		Hint:    `check the network and the archive: sudo apt update; apt-cache policy {{.package}}`,
+		Summary: `apt knows no package {{.package}}, which the image needs`,
+		Hint:    `see where apt looks: apt-cache policy {{.package}}; a Debian 12 has it in main`,
 		Explanation: `
-The image is made from the distribution's own packages. apt could not download
-this one: no network, a proxy that must be set, an archive that was switched
-off, or package lists older than the archive (then "apt update" helps).`,
+The image is made from the distribution's own packages. kvmlab has fetched apt's
+lists anew, and this package is still in none of them: the sources of apt
+(/etc/apt/sources.list, /etc/apt/sources.list.d) are not those of Debian, or
+lack the component main.`,
 	},
 	{
 		Code: UnknownRecipe, Exit: ExitUsage, Args: []string{"image", "known"},
@@ -57,13 +59,13 @@ Only a few images are built by kvmlab itself. A disk image that you have as a
 file is brought in with "kvmlab image import".`,
 	},
 	{
-		Code: ImageBusy, Exit: ExitHost, Args: []string{"image"},
-		Summary: `somebody else is building the image {{quote .image}} right now`,
-		Hint:    `wait until it is done; then there is nothing left to do`,
+		Code: ImageBusy, Severity: Warning, Args: []string{"image"},
+		Summary: `another build of images is under way on this host; {{quote .image}} waits for its end`,
+		Hint:    `nothing to do; Ctrl-C ends the wait`,
 		Explanation: `
-Two builds of one image would write the same files. The second is refused while
-the first holds the lock; the lock goes away with its process, even if that is
-killed.`,
+Two builds at once would write the same files. The second waits while the first
+holds the lock, and then has little left to do. The lock goes away with its
+process, even if that is killed.`,
 	},
 	{
 		Code: DiskBase, Exit: ExitHost, Args: []string{"guest", "image", "base", "now"},

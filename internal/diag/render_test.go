@@ -72,7 +72,7 @@ func TestRender(t *testing.T) {
 		{"wide characters", wide, diag.RenderOptions{Width: 80}},
 		{
 			"wrapped",
-			fmt.Errorf("bring up the lab: %w", fmt.Errorf("guest %q: %w", "pc1", diag.New(diag.NoImage, diag.Args{"image": "micro"}))),
+			fmt.Errorf("bring up the lab: %w", fmt.Errorf("guest %q: %w", "pc1", diag.New(diag.NoImage, diag.Args{"image": "micro", "commands": "sudo kvmlab image build micro"}))),
 			diag.RenderOptions{},
 		},
 		{
@@ -131,7 +131,7 @@ func TestRenderAtEveryColumn(t *testing.T) {
 
 func TestExitCode(t *testing.T) {
 	usage := reversed()
-	host := diag.New(diag.NoImage, diag.Args{"image": "micro"})
+	host := diag.New(diag.NoImage, diag.Args{"image": "micro", "commands": "sudo kvmlab image build micro"})
 	warning := diag.New(diag.GuestNoNIC, diag.Args{"guest": "pc1"})
 	rolledBack := diag.New(diag.RolledBack, diag.Args{"lab": "l", "what": "w"})
 	tests := []struct {

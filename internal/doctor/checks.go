@@ -155,7 +155,7 @@ func (e *examination) image(context.Context) Finding {
 		d := diag.New(diag.ImageDamaged, diag.Args{"image": e.Lab.Image, "path": corrupt.File, "reason": corrupt.Reason()})
 		return problem(d.Wrap(err), build)
 	}
-	return problem(diag.New(diag.NoImage, diag.Args{"image": e.Lab.Image}).Wrap(err), build)
+	return problem(diag.New(diag.NoImage, diag.Args{"image": e.Lab.Image, "commands": build}).Wrap(err), build)
 }
 
 // kvm looks at the device first, because one that QEMU's user cannot open makes libvirt slow even for guests that do

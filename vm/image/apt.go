@@ -5,9 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // aptRecord is what apt's lists say about the candidate version of a package.
@@ -35,19 +40,65 @@ func aptShow(ctx context.Context, names ...string) ([]aptRecord, error) {
 	}
 	for _, n := range names {
 		if !found[n] {
-			return nil, fmt.Errorf("package %s: %w", n, ErrNoLists)
+			return nil, &PackageError{Package: n}
 		}
 	}
 	return records, nil
 }
 
-// aptDownload fetches packages into dir, all in one go. apt checks their hashes
-// against the signed lists.
+// aptUpdate fetches apt's lists anew. One source of several may fail while the others are fetched: the error says so,
+// and whether what is wanted can be had now only trying tells. Errors: ErrNoApt, *FetchError.
+func aptUpdate(ctx context.Context) error {
+	if err := awaitLists(ctx); err != nil {
+		return err
+	}
+	// Without Error-Mode apt counts an archive that does not answer as a success.
+	return aptFetch(ctx, "", "update", "-q", "-o", "APT::Update::Error-Mode=any")
+}
+
+// listsPatience is how long another apt may take to fetch the lists. Debian has one do so soon after each start.
+const listsPatience = 2 * time.Minute
+
+// awaitLists waits while another process has apt's lists locked: apt-get itself would fail at once. The lock is a POSIX
+// record lock, as apt's own code takes it. The error is the context's.
+func awaitLists(ctx context.Context) error {
+	cmd, err := aptCommand(ctx, "apt-config", "shell", "dir", "Dir::State::lists/d")
+	if err != nil {
+		return nil //nolint:nilerr // then apt-get tells
+	}
+	out, err := cmd.Output()
+	dir, _ := strings.CutPrefix(strings.TrimSpace(string(out)), "dir=")
+	file, openErr := os.Open(filepath.Join(strings.Trim(dir, "'"), "lock"))
+	if errors.Join(err, openErr) != nil {
+		return ctx.Err() // nobody has fetched any yet
+	}
+	defer file.Close() //nolint:errcheck // opened to be asked
+	for end := time.Now().Add(listsPatience); time.Now().Before(end); {
+		lock := unix.Flock_t{Type: unix.F_WRLCK}
+		if err := unix.FcntlFlock(file.Fd(), unix.F_GETLK, &lock); err != nil || lock.Type == unix.F_UNLCK {
+			return nil //nolint:nilerr // then apt-get tells
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(lockRetry):
+		}
+	}
+	return nil
+}
+
+// aptDownload fetches packages into dir, all in one go. What an earlier run has left there is gone on with. apt checks
+// hashes against the signed lists. Errors: ErrNoApt, *FetchError.
 func aptDownload(ctx context.Context, dir string, list []Package) error {
 	args := []string{"download", "-q", "-o", "APT::Sandbox::User=root"}
 	for _, p := range list {
 		args = append(args, p.Name+"="+p.Version)
 	}
+	return aptFetch(ctx, dir, args...)
+}
+
+// aptFetch runs an apt-get that talks to the archive.
+func aptFetch(ctx context.Context, dir string, args ...string) error {
 	cmd, err := aptCommand(ctx, "apt-get", args...)
 	if err != nil {
 		return err
@@ -59,9 +110,19 @@ func aptDownload(ctx context.Context, dir string, list []Package) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return fmt.Errorf("download packages: %w: %s", err, firstLine(stderr.String()))
+		return &FetchError{Said: aptComplaint(stderr.String()), Err: err}
 	}
 	return nil
+}
+
+// aptComplaint is the first error that apt names; its warnings come before, about other things.
+func aptComplaint(stderr string) string {
+	for line := range strings.Lines(stderr) {
+		if said, ok := strings.CutPrefix(line, "E: "); ok {
+			return strings.Join(strings.Fields(said), " ")
+		}
+	}
+	return firstLine(stderr)
 }
 
 // aptCommand prepares one of apt's programs, in plain English.

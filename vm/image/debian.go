@@ -76,10 +76,8 @@ func (b *microBuild) debian(ctx context.Context, dir string, packages []Package)
 	if img, err := Lookup(b.Store, Debian); err == nil && img.Recipe == recipe && !b.Force && img.Verify() == nil {
 		return img, nil
 	}
-	for program, pkg := range map[string]string{"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return Image{}, &ProgramError{Program: program, Package: pkg}
-		}
+	if missing := missingPrograms(Debian); len(missing) > 0 {
+		return Image{}, &ProgramError{Program: missing[0].Program, Package: strings.Join(MissingPackages(Debian), " ")}
 	}
 	c, err := b.debianParts(ctx, packages)
 	if err != nil {
@@ -91,7 +89,29 @@ func (b *microBuild) debian(ctx context.Context, dir string, packages []Package)
 		return Image{}, err
 	}
 	img, err := b.debianDisk(ctx, scratch, dir, c)
+	err = filledUp(dir, debianRoom, err) // before what fills the disk is removed
 	return img, errors.Join(err, os.RemoveAll(scratch))
+}
+
+// missingPrograms are the programs beside apt's that a build needs and this host lacks.
+func missingPrograms(name string) (missing []ProgramError) {
+	if name != Debian {
+		return nil
+	}
+	for _, need := range []ProgramError{{"mmdebstrap", "mmdebstrap"}, {"mke2fs", "e2fsprogs"}, {"qemu-img", "qemu-utils"}} {
+		if _, err := exec.LookPath(need.Program); err != nil {
+			missing = append(missing, need)
+		}
+	}
+	return missing
+}
+
+// MissingPackages are the Debian packages that must be installed on this host before the image of that name can be built.
+func MissingPackages(name string) (packages []string) {
+	for _, missing := range missingPrograms(name) {
+		packages = append(packages, missing.Package)
+	}
+	return packages
 }
 
 // debianParts is the image without its disk: kernel and initramfs.

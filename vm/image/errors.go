@@ -24,7 +24,27 @@ var (
 	ErrNoDebian = errors.New("apt has no source of Debian 12 (bookworm)")
 )
 
-// ProgramError is a program that a build needs and that is not on this host.
+// PackageError is a package that apt's lists do not have.
+type PackageError struct{ Package string }
+
+func (e *PackageError) Error() string { return fmt.Sprintf("package %s: %v", e.Package, ErrNoLists) }
+
+// Unwrap gives ErrNoLists.
+func (e *PackageError) Unwrap() error { return ErrNoLists }
+
+// FetchError is what apt could not fetch from its archives: lists, or packages.
+type FetchError struct {
+	Said string // apt's first complaint
+	Err  error  // how apt ended
+}
+
+func (e *FetchError) Error() string { return fmt.Sprintf("apt-get: %v: %s", e.Err, e.Said) }
+
+// Unwrap gives ErrOffline and how apt ended.
+func (e *FetchError) Unwrap() []error { return []error{ErrOffline, e.Err} }
+
+// ProgramError is a program that a build needs and that is not on this host. Package
+// is what must be installed; several names, where more than the program is missing.
 type ProgramError struct{ Program, Package string }
 
 func (e *ProgramError) Error() string {
@@ -48,11 +68,15 @@ func (e *BootstrapError) Unwrap() error { return e.Err }
 type NoRoomError struct {
 	Path       string
 	Need, Free uint64 // bytes
+	Err        error  // what failed when it filled up; nil when the build did not begin
 }
 
 func (e *NoRoomError) Error() string {
 	return fmt.Sprintf("%s: %d MiB are free and %d MiB are needed", e.Path, e.Free>>20, e.Need>>20)
 }
+
+// Unwrap gives what failed.
+func (e *NoRoomError) Unwrap() error { return e.Err }
 
 // CorruptError is a stored file whose content is not what was stored.
 type CorruptError struct {

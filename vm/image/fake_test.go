@@ -25,28 +25,50 @@ type fakeArchive struct{ dir string }
 func newFakeArchive(t *testing.T) fakeArchive {
 	t.Helper()
 	a := fakeArchive{dir: t.TempDir()}
-	a.add(t, "linux-image-cloud-amd64", "6.1-1", "linux-image-6.1-cloud-amd64 (= 6.1-1)", nil)
-	a.add(t, "linux-image-6.1-cloud-amd64", "6.1-1", "kmod, linux-base (>= 4.3~)", map[string][]byte{
-		"./boot/vmlinuz-6.1":                                  []byte("a kernel"),
-		"./lib/modules/6.1/modules.builtin":                   []byte("kernel/virtio-net.ko\nkernel/virtio_console.ko\nkernel/virtio_rng.ko\nkernel/virtio_blk.ko\n"),
-		"./lib/modules/6.1/kernel/virtio.ko":                  elfModule(""),
-		"./usr/lib/modules/6.1/kernel/virtio_pci.ko":          elfModule("virtio"),
-		"./usr/lib/modules/6.1/kernel/drivers/virtio_mmio.ko": elfModule("virtio"),
-		"./usr/lib/modules/6.1/kernel/unwanted.ko":            elfModule(""),
-	})
-	a.add(t, "busybox-static", "1:1.35-1", "", map[string][]byte{"./bin/busybox": []byte("#!busybox")})
-	a.add(t, "qemu-guest-agent", "7.2-1", "libc6 (>= 2.34)", map[string][]byte{"./usr/sbin/qemu-ga": hostFile(t, "/bin/sh")})
-	a.add(t, "tcpdump", "4.99-1", "adduser, libc6 (>= 2.34)", map[string][]byte{"./usr/bin/tcpdump": hostFile(t, "/bin/sh")})
-	a.add(t, "libc6", "2.36-1", "", map[string][]byte{
-		"./lib/x86_64-linux-gnu/ld-linux-x86-64.so.2": hostFile(t, "/lib64/ld-linux-x86-64.so.2"),
-		"./lib/x86_64-linux-gnu/libc.so.6":            hostFile(t, "/lib/x86_64-linux-gnu/libc.so.6"),
-	})
+	for _, p := range microPackages(t) {
+		a.add(t, p.name, p.version, p.depends, p.files)
+	}
 	a.write(t, "apt-cache", `for a; do cat "$dir/$a.show" 2>/dev/null; done; [ ! -e "$dir/nolists" ]`)
 	a.write(t, "apt-get", `[ -e "$dir/offline" ] && { echo "E: Failed to fetch" >&2; exit 100; }
+[ "$1" = update ] && exit
 echo "$@" >>"$dir/calls"
 for a; do case $a in *=*) cp "$dir/${a%%=*}.deb" "./${a%%=*}_x_amd64.deb";; esac; done`)
 	t.Setenv("PATH", a.dir+":/usr/bin:/bin")
 	return a
+}
+
+// testPackage is a package that is just enough for a micro image.
+type testPackage struct {
+	name, version, depends string
+	files                  map[string][]byte
+}
+
+// microPackages are all that a micro image is made from.
+func microPackages(t *testing.T) []testPackage {
+	t.Helper()
+	return []testPackage{
+		{name: "linux-image-cloud-amd64", version: "6.1-1", depends: "linux-image-6.1-cloud-amd64 (= 6.1-1)"},
+		{name: "linux-image-6.1-cloud-amd64", version: "6.1-1", depends: "kmod, linux-base (>= 4.3~)", files: map[string][]byte{
+			"./boot/vmlinuz-6.1": []byte("a kernel"),
+			"./lib/modules/6.1/modules.builtin": []byte("kernel/virtio-net.ko\nkernel/virtio_console.ko\n" +
+				"kernel/virtio_rng.ko\nkernel/virtio_blk.ko\n"),
+			"./lib/modules/6.1/kernel/virtio.ko":                  elfModule(""),
+			"./usr/lib/modules/6.1/kernel/virtio_pci.ko":          elfModule("virtio"),
+			"./usr/lib/modules/6.1/kernel/drivers/virtio_mmio.ko": elfModule("virtio"),
+			"./usr/lib/modules/6.1/kernel/unwanted.ko":            elfModule(""),
+		}},
+		{name: "busybox-static", version: "1:1.35-1", files: map[string][]byte{"./bin/busybox": []byte("#!busybox")}},
+		{name: "qemu-guest-agent", version: "7.2-1", depends: "libc6 (>= 2.34)", files: map[string][]byte{
+			"./usr/sbin/qemu-ga": hostFile(t, "/bin/sh"),
+		}},
+		{name: "tcpdump", version: "4.99-1", depends: "adduser, libc6 (>= 2.34)", files: map[string][]byte{
+			"./usr/bin/tcpdump": hostFile(t, "/bin/sh"),
+		}},
+		{name: "libc6", version: "2.36-1", files: map[string][]byte{
+			"./lib/x86_64-linux-gnu/ld-linux-x86-64.so.2": hostFile(t, "/lib64/ld-linux-x86-64.so.2"),
+			"./lib/x86_64-linux-gnu/libc.so.6":            hostFile(t, "/lib/x86_64-linux-gnu/libc.so.6"),
+		}},
+	}
 }
 
 func hostFile(t *testing.T, path string) []byte {

@@ -57,7 +57,7 @@ func Import(ctx context.Context, o ImportOptions) (img Image, err error) {
 	if err := makeDirs(work); err != nil {
 		return Image{}, err
 	}
-	unlock, err := lockBuilds(ctx, work)
+	unlock, err := lockBuilds(ctx, work, nil)
 	if err != nil {
 		return Image{}, err
 	}
@@ -131,7 +131,7 @@ func Remove(ctx context.Context, store, name string) (err error) {
 	if _, err := os.Lstat(filepath.Join(dir, currentLink)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("image %q in %s: %w", name, store, ErrNoImage)
 	}
-	unlock, err := lockBuilds(ctx, dir)
+	unlock, err := lockBuilds(ctx, dir, nil)
 	if err != nil {
 		return err
 	}

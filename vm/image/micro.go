@@ -31,47 +31,6 @@ const (
 	buildRoom = 256 << 20
 )
 
-// Stage is what a build is doing.
-type Stage int
-
-// The stages of a build, in order.
-const (
-	StageResolve  Stage = iota + 1 // asking apt which packages there are
-	StageDownload                  // fetching what the store lacks, if anything
-	StageUnpack                    // once per package
-	StageInstall                   // installing Debian: several, each with its Detail
-	StageDisk                      // making the disk
-	StageWrite                     // putting the image into the store
-)
-
-// String is the stage as a verb.
-func (s Stage) String() string {
-	switch s {
-	case StageResolve:
-		return "resolve"
-	case StageDownload:
-		return "download"
-	case StageUnpack:
-		return "unpack"
-	case StageInstall:
-		return "install"
-	case StageDisk:
-		return "disk"
-	case StageWrite:
-		return "write"
-	}
-	return fmt.Sprintf("Stage(%d)", int(s))
-}
-
-// Progress says how far a build is. Steps count from 1 to Steps over the whole
-// build.
-type Progress struct {
-	Stage       Stage
-	Packages    []Package // those to download; the one to unpack
-	Detail      string    // what the installation does, in mmdebstrap's words
-	Step, Steps int
-}
-
 // Options are the inputs of BuildMicro and BuildDebian.
 type Options struct {
 	// Store is the directory of all images; it is made if need be.
@@ -82,16 +41,19 @@ type Options struct {
 	Force bool
 	// Progress, if set, is called before each step, in the caller's goroutine.
 	Progress func(Progress)
+	// Notice, if set, is told what a person should know of the build, in the caller's goroutine.
+	Notice func(Notice)
 	// Log may be nil.
 	Log *slog.Logger
 }
 
 // BuildMicro makes the micro image from Debian packages and makes it the store's
 // current one. The packages are apt's candidates, by the host's configuration;
-// when they cannot be had, those of the last build. An image that is there
-// already, and whole, is kept. It takes about three seconds beside the download.
-// An interrupted build leaves nothing behind. Errors: ErrNoApt, ErrNoLists,
-// ErrOffline, *NoRoomError, *MissingError.
+// when apt cannot fetch them its lists are fetched anew, once, and when that does
+// not help, those of the last build are taken. An image that is there already,
+// and whole, is kept. It takes about three seconds beside the download. An
+// interrupted build leaves no image, and its packages for the next one. Errors:
+// ErrNoApt, *PackageError, *FetchError, ErrOffline, *NoRoomError, *MissingError.
 func BuildMicro(ctx context.Context, o Options) (Image, error) {
 	img, err := build(ctx, o, Micro, buildRoom, (*microBuild).micro)
 	if err != nil {
@@ -165,7 +127,7 @@ func build(ctx context.Context, o Options, name string, room uint64, made maker)
 		if err := makeDirs(d); err != nil {
 			return Image{}, err
 		}
-		unlock, err := lockBuilds(ctx, d)
+		unlock, err := lockBuilds(ctx, d, func() { b.notice(NoticeWaiting, nil) })
 		if err != nil {
 			return Image{}, err
 		}
@@ -179,7 +141,7 @@ func build(ctx context.Context, o Options, name string, room uint64, made maker)
 		return Image{}, err
 	}
 	if img, err = made(&b, ctx, dir, packages); err != nil {
-		return Image{}, err
+		return Image{}, filledUp(dir, room, err)
 	}
 	return img, b.debs.remember(packages)
 }
@@ -207,57 +169,6 @@ func (b *microBuild) report(s Stage, list ...Package) {
 	if b.Progress != nil {
 		b.Progress(Progress{Stage: s, Packages: list, Detail: b.detail, Step: b.step, Steps: max(b.step, b.steps)})
 	}
-}
-
-// packages decides what to build from and sees to it that the store has it all.
-func (b *microBuild) packages(ctx context.Context) ([]Package, error) {
-	if b.Offline {
-		return b.cached(nil)
-	}
-	b.report(StageResolve)
-	list, err := resolve(ctx)
-	if err != nil {
-		return b.cachedUnless(ctx, err)
-	}
-	missing, err := b.debs.missing(list)
-	if err != nil {
-		return nil, err
-	}
-	b.steps = 1 + len(list) + 1
-	if b.name == Debian {
-		b.steps = 1 + len(kernelOf(list)) + bootstrapSteps + 2
-	}
-	if len(missing) > 0 {
-		b.steps++
-		b.report(StageDownload, missing...)
-		if err := b.debs.fetch(ctx, missing); err != nil {
-			return b.cachedUnless(ctx, errors.Join(ErrOffline, err))
-		}
-	}
-	return list, nil
-}
-
-// cachedUnless falls back on the packages of the last build, unless the failure
-// is the caller's wish to stop.
-func (b *microBuild) cachedUnless(ctx context.Context, failure error) ([]Package, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	return b.cached(failure)
-}
-
-func (b *microBuild) cached(failure error) ([]Package, error) {
-	list, ok := b.debs.last()
-	switch {
-	case ok && failure != nil:
-		b.Log.Warn("build from cached packages", "image", b.name, "err", failure)
-	case !ok && failure == nil:
-		return nil, ErrOffline
-	case !ok:
-		return nil, failure
-	}
-	b.steps = b.step + len(list) + 1
-	return list, nil
 }
 
 // content unpacks the packages and puts the image together.

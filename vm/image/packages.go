@@ -35,7 +35,7 @@ const (
 	debsDir         = "debs" // of a store
 	debIndexFile    = "micro.json"
 	debIndexVersion = 1
-	fetchGlob       = ".fetch-*" // directories of downloads under way
+	fetchDir        = ".fetch" // of debs: what is being downloaded
 )
 
 // path is where the store keeps a package. Versions may hold a colon, which apt
@@ -102,11 +102,7 @@ func (s debStore) remember(list []Package) error {
 	if err != nil {
 		return err
 	}
-	left, err := filepath.Glob(filepath.Join(s.dir, fetchGlob))
-	for _, dir := range left {
-		err = errors.Join(err, os.RemoveAll(dir))
-	}
-	if err != nil {
+	if err := s.dropFetched(); err != nil {
 		return err
 	}
 	for _, file := range files {
@@ -119,32 +115,41 @@ func (s debStore) remember(list []Package) error {
 	return nil
 }
 
-// fetch downloads packages into the store.
+// fetch downloads packages into the store. What is whole when it fails or is interrupted stays, and the next one goes on
+// from there. Errors: as aptDownload; *CorruptError for what is not what the lists say.
 func (s debStore) fetch(ctx context.Context, list []Package) error {
 	// Beside their places, so that they get there by a rename.
-	tmp, err := os.MkdirTemp(s.dir, fetchGlob)
+	dir := filepath.Join(s.dir, fetchDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	failure := aptDownload(ctx, dir, list)
+	for _, p := range list {
+		if err := s.keep(dir, p); err != nil && failure == nil {
+			failure = err
+		}
+	}
+	return failure
+}
+
+// keep moves a downloaded package to its place.
+func (s debStore) keep(dir string, p Package) error {
+	// apt names the file by its own rules, and an older version may lie beside it: the hash tells which one it is.
+	files, err := filepath.Glob(filepath.Join(dir, p.Name+"_*.deb"))
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp) //nolint:errcheck // what is left is removed by the next build
-	if err := aptDownload(ctx, tmp, list); err != nil {
-		return err
-	}
-	for _, p := range list {
-		// apt names the file by its own rules: the hash tells which one it is.
-		files, err := filepath.Glob(filepath.Join(tmp, p.Name+"_*.deb"))
-		if err != nil || len(files) != 1 {
-			return fmt.Errorf("download %s: apt left %d files", p.Name, len(files))
-		}
-		if err := checkFile(files[0], p.Size, p.SHA256); err != nil {
-			return err
-		}
-		if err := os.Rename(files[0], s.path(p)); err != nil {
-			return err
+	err = fmt.Errorf("download %s: apt left no file", p.Name)
+	for _, file := range files {
+		if err = checkFile(file, p.Size, p.SHA256); err == nil {
+			return os.Rename(file, s.path(p))
 		}
 	}
-	return nil
+	return err
 }
+
+// dropFetched removes what downloads have left.
+func (s debStore) dropFetched() error { return os.RemoveAll(filepath.Join(s.dir, fetchDir)) }
 
 // resolve asks apt which packages a micro image is made from now.
 func resolve(ctx context.Context) ([]Package, error) {

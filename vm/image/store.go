@@ -64,11 +64,36 @@ func checkRoom(dir string, need uint64) error {
 	return nil
 }
 
+// filledUp turns a failure on a file system that has filled up meanwhile into a *NoRoomError: a program that cannot write
+// says so in words of its own, if at all. There was room when the build began, and it needs far less than three quarters
+// of it at any time.
+func filledUp(dir string, room uint64, err error) error {
+	if err == nil || errors.As(err, new(*NoRoomError)) {
+		return err
+	}
+	var st unix.Statfs_t
+	if statErr := unix.Statfs(dir, &st); statErr != nil {
+		return err
+	}
+	if free := st.Bavail * uint64(st.Bsize); errors.Is(err, unix.ENOSPC) || free < room/4 {
+		return &NoRoomError{Path: dir, Need: room, Free: free, Err: err}
+	}
+	return err
+}
+
 // lockBuilds waits until no other build works in dir, then clears away what a
-// killed one may have left. The kernel gives the lock back when its holder dies.
-func lockBuilds(ctx context.Context, dir string) (unlock func() error, err error) {
+// killed one may have left. waiting, if set, is called when there is another. The kernel
+// gives the lock back when its holder dies.
+func lockBuilds(ctx context.Context, dir string, waiting func()) (unlock func() error, err error) {
 	lock := flock.New(filepath.Join(dir, lockFile))
-	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
+	locked, err := lock.TryLock()
+	if err == nil && !locked {
+		if waiting != nil {
+			waiting()
+		}
+		_, err = lock.TryLockContext(ctx, lockRetry)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("wait for another build: %w", err)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, scratchGlob))
