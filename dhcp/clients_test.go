@@ -1,3 +1,6 @@
+//kvmlab:needs isc-dhcp-server kea-dhcp4-server dnsmasq-base isc-dhcp-relay
+//kvmlab:needs busybox-static udhcpc isc-dhcp-client dhcpcd-base systemd
+
 package dhcp_test
 
 import (

@@ -37,16 +37,31 @@ install_packages() {
   ((${#missing[@]})) || return 0
   command -v apt-get >/dev/null || die "needs these packages, and finds no apt-get to install them: ${missing[*]}"
   say "installing Debian packages: ${missing[*]}"
-  # The lists may be absent, as in a container, or too old to fetch from.
-  apt_install "${missing[@]}" 2>/dev/null || { apt_update && apt_install "${missing[@]}"; } ||
+  # The lists may be absent, as in a container, or older than the archive; and an installation that was
+  # interrupted must be finished before the next one. Either is mended once, and it is tried again.
+  apt_install "${missing[@]}" 2>/dev/null || { finish_installation; apt_update || true; apt_install "${missing[@]}"; } ||
     die "apt-get cannot install: ${missing[*]}"
+}
+
+# finish_installation configures what an interrupted dpkg has left unpacked: apt-get refuses to work before.
+finish_installation() {
+  DEBIAN_FRONTEND=noninteractive dpkg --configure --pending </dev/null >&2 || true # what is wrong, apt says next
 }
 
 installed() { [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
+# apt_update waits for another apt, as Debian runs one soon after each start: unlike those of dpkg, apt has no patience
+# with the locks of its lists.
 apt_update() {
   say "updating the package lists"
-  DEBIAN_FRONTEND=noninteractive apt-get -qq update </dev/null
+  local said tries=60
+  until said=$(LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -qq update </dev/null 2>&1); do
+    if [[ $said != *"Could not get lock"* ]] || ((!tries--)); then
+      printf '%s\n' "$said" >&2
+      return 1
+    fi
+    sleep 2
+  done
 }
 
 # apt_install is quiet: apt's own story is told only when it ends badly.
@@ -114,4 +129,13 @@ build_kvmlab() {
   need_go
   say "building bin/kvmlab"
   (cd "$ROOT" && go build -trimpath -o bin/kvmlab ./cmd/kvmlab)
+}
+
+# test_needs prints what the tests of Go packages need (see scripts/setup), each once; of all packages when none is named.
+test_needs() {
+  local dir
+  (($#)) || set -- ./...
+  (cd "$ROOT" && go list -f '{{.Dir}}' "$@") | while read -r dir; do
+    sed -n 's,^//kvmlab:needs ,,p' "$dir"/*_test.go 2>/dev/null || true
+  done | tr -s ' ' '\n' | sort --unique
 }

@@ -1,3 +1,5 @@
+//kvmlab:needs @guests
+
 package scripts_test
 
 import (

@@ -1,3 +1,5 @@
+//kvmlab:needs @guests @micro
+
 package vm_test
 
 import (

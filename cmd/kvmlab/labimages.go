@@ -80,7 +80,9 @@ func (a *app) ask(id string, pairs ...any) (string, error) {
 }
 
 // isYes reports whether an answer is one of the words for yes.
-func (a *app) isYes(answer string) bool { return slices.Contains(strings.Fields(a.T("disks.yes")), answer) }
+func (a *app) isYes(answer string) bool {
+	return slices.Contains(strings.Fields(a.T("disks.yes")), answer)
+}
 
 // runNeeds prints the packages that must be installed before `up --build` can do all of its work, one a line: scripts/up
 // installs them.

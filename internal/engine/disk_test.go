@@ -1,3 +1,5 @@
+//kvmlab:needs qemu-utils
+
 package engine_test
 
 import (

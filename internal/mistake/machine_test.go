@@ -1,3 +1,5 @@
+//kvmlab:needs isc-dhcp-server kea-dhcp4-server dnsmasq-base
+
 package mistake_test
 
 import (

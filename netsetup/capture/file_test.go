@@ -1,3 +1,5 @@
+//kvmlab:needs tcpdump tshark
+
 package capture_test
 
 import (

@@ -1,3 +1,5 @@
+//kvmlab:needs @micro qemu-system-x86 qemu-utils
+
 package image_test
 
 import (
