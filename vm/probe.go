@@ -14,11 +14,12 @@ const BootMark = "kvmlab-micro: user space"
 
 const (
 	// kvmBootLimit and tcgBootLimit bound a trial boot. With hardware virtualisation user space is
-	// there in half a second, without it in less than two on an idle machine.
-	kvmBootLimit = 5 * time.Second
+	// there in half a second, without it in less than two on an idle machine. A guest under KVM that
+	// comes no further is given up long before: see silenceLimit.
+	kvmBootLimit = 5 * time.Minute
 	tcgBootLimit = 30 * time.Second
-	// conclusiveCPU is the CPU time after which a guest that has not shown its mark was not just
-	// waiting for its turn on a busy host.
+	// conclusiveCPU is the CPU time after which a guest without KVM that has not shown its mark was
+	// not just waiting for its turn on a busy host.
 	conclusiveCPU = 2 * time.Second
 )
 
@@ -79,6 +80,8 @@ type ProbeOptions struct {
 	KVMDevice string
 	// TCGLimit bounds a trial without hardware virtualisation; 0 is half a minute.
 	TCGLimit time.Duration
+	// Trying, if set, is called before the first guest is booted, and told whether KVM is tried.
+	Trying func(kvm bool)
 }
 
 // Verdict is the best way to run guests that was seen to work.
@@ -101,8 +104,11 @@ type Attempt struct {
 	Booted  bool    `json:"booted"`
 	// Reason is why it did not boot.
 	Reason string `json:"reason,omitempty"`
+	// CPU is the processor time that the boot took.
+	CPU time.Duration `json:"cpu_ns,omitempty"`
 
-	late bool // its time was up
+	stalled bool // it came no further
+	late    bool // its time was up before that could be said
 }
 
 // String is the attempt in one clause.
@@ -117,7 +123,13 @@ func (a Attempt) String() string {
 // host: KVM before TCG, microvm before q35. It needs no libvirt. Conclusive
 // trials are cached for as long as boot, kernel, QEMU and image stay the same,
 // unless all failed: then the fault is likely the image's, and can be mended.
-// One probe at a time boots guests; others wait for what it finds.
+// When only KVM is wanted, it is tried anew unless it was seen to work. One
+// probe at a time boots guests; others wait for what it finds.
+//
+// A guest with KVM and one without boot side by side. KVM is taken however slow
+// it is, as inside of another emulated machine, as long as its guest comes
+// further; what the other guest needs for its whole boot is the measure of how
+// long one may be silent.
 //
 // A host that is too busy to boot a guest in the time of a trial is no reason
 // to have no lab: then TCG on q35 is assumed, which works wherever QEMU does, and
@@ -137,7 +149,7 @@ func ProbeAccel(ctx context.Context, o ProbeOptions) (Verdict, error) {
 		return Verdict{}, fmt.Errorf("probe acceleration: %w", err)
 	}
 	defer unlock()
-	v, ways, failed, err := waysToRun(o)
+	v, kvm, failed, err := lookAtKVM(o)
 	if err != nil {
 		return Verdict{}, fmt.Errorf("probe acceleration: %w", err)
 	}
@@ -145,24 +157,29 @@ func ProbeAccel(ctx context.Context, o ProbeOptions) (Verdict, error) {
 	if reason, ok := cache.assumed(o.Want); ok {
 		return v.assume(reason, true), nil
 	}
+	tries, err := cache.tries(ctx, o, kvm)
+	if err != nil {
+		return Verdict{}, fmt.Errorf("probe acceleration: %w", err)
+	}
+	return v.conclude(cache, tries, failed)
+}
+
+// conclude takes the best way that works out of what was tried.
+func (v Verdict) conclude(cache *probeCache, tries []try, failed []string) (Verdict, error) {
 	late := false
-	for _, way := range ways {
-		attempt, cached, err := cache.try(ctx, o, way)
-		if err != nil {
-			return Verdict{}, fmt.Errorf("probe acceleration: %w", err)
+	for _, t := range tries {
+		for _, a := range t.attempts {
+			if a.Booted {
+				v.Accel, v.Machine, v.Cached, v.Reason = a.Accel, a.Machine, t.cached, strings.Join(failed, "; ")
+				if a.Accel == AccelKVM {
+					v.KVM = KVMUsable
+				}
+				cache.save()
+				return v, nil
+			}
+			failed = append(failed, a.String())
+			late = late || a.late && a.Accel == AccelTCG
 		}
-		if !attempt.Booted {
-			failed = append(failed, attempt.String())
-			late = late || attempt.late && attempt.Accel == AccelTCG
-			continue
-		}
-		v.Accel, v.Machine, v.Cached = attempt.Accel, attempt.Machine, cached
-		v.Reason = strings.Join(failed, "; ")
-		cache.save()
-		if v.Accel == AccelKVM {
-			v.KVM = KVMUsable
-		}
-		return v, nil
 	}
 	reason := strings.Join(failed, "; ")
 	if !late {
@@ -178,27 +195,19 @@ func (v Verdict) assume(reason string, cached bool) Verdict {
 	return v
 }
 
-// waysToRun lists what is to be tried, the best first, and what need not be,
-// with the reason. KVM counts as broken until a guest has run on it.
-func waysToRun(o ProbeOptions) (v Verdict, ways []Attempt, failed []string, err error) {
+// lookAtKVM says what is known of KVM before any guest boots: whether it is to be tried, and why not. One that opens counts
+// as broken until a guest has run on it.
+func lookAtKVM(o ProbeOptions) (v Verdict, kvm bool, failed []string, err error) {
 	v.KVM = KVMUntried
-	if o.Want != AccelTCG {
-		err := CheckKVM(o.KVMDevice, o.User)
-		switch {
-		case err == nil:
-			v.KVM = KVMBroken
-			ways = append(ways, Attempt{Accel: AccelKVM, Machine: MachineMicrovm}, Attempt{Accel: AccelKVM, Machine: MachineQ35})
-		case o.Want == AccelKVM:
-			return v, nil, nil, err
-		default:
-			v.KVM = kvmStateOf(err)
-			failed = append(failed, err.Error())
-		}
+	if o.Want == AccelTCG {
+		return v, false, nil, nil
 	}
-	if o.Want != AccelKVM {
-		ways = append(ways, Attempt{Accel: AccelTCG, Machine: MachineMicrovm}, Attempt{Accel: AccelTCG, Machine: MachineQ35})
+	err = CheckKVM(o.KVMDevice, o.User)
+	v.KVM = kvmStateOf(err)
+	if err != nil && o.Want != AccelKVM {
+		return v, false, []string{err.Error()}, nil
 	}
-	return v, ways, failed, nil
+	return v, err == nil, nil, err
 }
 
 // kvmStateOf maps CheckKVM's errors.

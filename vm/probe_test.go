@@ -74,7 +74,7 @@ func TestProbeAccel(t *testing.T) {
 		runs   int
 	}{
 		"everything works": {
-			script: bootsAnywhere, want: vm.Verdict{Accel: vm.AccelKVM, Machine: vm.MachineMicrovm, KVM: vm.KVMUsable}, runs: 1,
+			script: bootsAnywhere, want: vm.Verdict{Accel: vm.AccelKVM, Machine: vm.MachineMicrovm, KVM: vm.KVMUsable}, runs: 2,
 		},
 		"KVM opens but runs no guest": {
 			script: noKVM, want: vm.Verdict{Accel: vm.AccelTCG, Machine: vm.MachineMicrovm, KVM: vm.KVMBroken}, runs: 3,
@@ -89,7 +89,7 @@ func TestProbeAccel(t *testing.T) {
 			change: func(o *vm.ProbeOptions) { o.Want = vm.AccelTCG },
 		},
 		"a QEMU without microvm": {
-			script: noMicrovm, want: vm.Verdict{Accel: vm.AccelKVM, Machine: vm.MachineQ35, KVM: vm.KVMUsable}, runs: 2,
+			script: noMicrovm, want: vm.Verdict{Accel: vm.AccelKVM, Machine: vm.MachineQ35, KVM: vm.KVMUsable}, runs: 4,
 			reason: "kvm on microvm: QEMU stopped: unsupported machine type",
 		},
 	} {
@@ -110,13 +110,15 @@ func TestProbeAccel(t *testing.T) {
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("verdict (-want +got):\n%s", diff)
 			}
-			if runs(o) != c.runs {
-				t.Errorf("%d trial boots, want %d", runs(o), c.runs)
+			// A guest without KVM boots beside the other, unless that one is faster.
+			booted := runs(o)
+			if booted > c.runs {
+				t.Errorf("%d trial boots, want %d at the most", booted, c.runs)
 			}
 			// The second time nothing is booted, and the verdict is the same.
 			again, err := vm.ProbeAccel(t.Context(), o)
 			again.Reason, c.want.Cached = "", true
-			if diff := cmp.Diff(c.want, again); err != nil || diff != "" || runs(o) != c.runs {
+			if diff := cmp.Diff(c.want, again); err != nil || diff != "" || runs(o) != booted {
 				t.Errorf("from the cache after %d boots: %v (-want +got):\n%s", runs(o), err, diff)
 			}
 		})

@@ -3,7 +3,9 @@ package vm
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +17,7 @@ import (
 
 // cacheVersion is the format of the cache file. Another version is read as an
 // empty cache: it costs one trial boot.
-const cacheVersion = 1
+const cacheVersion = 2
 
 // probeCache keeps the attempts that were made under one key.
 type probeCache struct {
@@ -75,7 +77,7 @@ func (c *probeCache) assumed(want Accel) (reason string, ok bool) {
 // assume remembers that a probe came to no verdict, and what it found out about
 // KVM. That TCG does not work was not found out.
 func (c *probeCache) assume(reason string) {
-	c.Attempts = slices.DeleteFunc(c.Attempts, func(a Attempt) bool { return a.Accel == AccelTCG })
+	c.forget(AccelTCG)
 	c.Late, c.changed = &lateTry{At: time.Now(), Reason: reason}, true
 	c.save()
 }
@@ -96,23 +98,26 @@ func keyOf(o ProbeOptions) probeKey {
 	return k
 }
 
-// try answers from the cache, or boots and remembers the outcome if it is
-// conclusive. The error is the context's or a QEMU that cannot be run at all.
-func (c *probeCache) try(ctx context.Context, o ProbeOptions, way Attempt) (a Attempt, cached bool, err error) {
-	for _, old := range c.Attempts {
-		if old.Accel == way.Accel && old.Machine == way.Machine {
-			return old, true, nil
+// of gives what is known of a way to run guests: nothing, or all the attempts that led to a conclusion.
+func (c *probeCache) of(accel Accel) (known []Attempt) {
+	for _, a := range c.Attempts {
+		if a.Accel == accel {
+			known = append(known, a)
 		}
 	}
-	a, conclusive, err := trialBoot(ctx, o, way)
-	if err != nil {
-		return a, false, err
+	return known
+}
+
+// forget drops what is known of a way.
+func (c *probeCache) forget(accel Accel) {
+	c.Attempts = slices.DeleteFunc(c.Attempts, func(a Attempt) bool { return a.Accel == accel })
+}
+
+// learn keeps the attempts of a way that came to a conclusion.
+func (c *probeCache) learn(t try) {
+	if t.conclusive && !t.cached {
+		c.Attempts, c.changed = append(c.Attempts, t.attempts...), true
 	}
-	if conclusive {
-		c.Attempts = append(c.Attempts, a)
-		c.changed = true
-	}
-	return a, false, nil
 }
 
 // save writes the cache in one step. That it cannot be written costs the next
@@ -139,4 +144,18 @@ func (c *probeCache) save() {
 	if err != nil {
 		_ = os.Remove(temp.Name())
 	}
+}
+
+// ForgetProbe forgets what ProbeAccel has kept in a cache file: the next one boots guests. It waits for one that is under
+// way. Errors: the context's, and those of removing the file.
+func ForgetProbe(ctx context.Context, cacheFile string) error {
+	unlock, err := lockProbe(ctx, cacheFile)
+	if err != nil {
+		return fmt.Errorf("forget how guests run: %w", err)
+	}
+	defer unlock()
+	if err := os.Remove(cacheFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget how guests run: %w", err)
+	}
+	return nil
 }
