@@ -26,6 +26,14 @@ const (
 // ErrNoBoot means that the micro image booted in no way that was tried.
 var ErrNoBoot = errors.New("the image does not boot")
 
+// NoBootError is ErrNoBoot, with what each trial gave.
+type NoBootError struct{ Reason string }
+
+func (e *NoBootError) Error() string { return fmt.Sprintf("%v: %s", ErrNoBoot, e.Reason) }
+
+// Unwrap gives ErrNoBoot.
+func (e *NoBootError) Unwrap() error { return ErrNoBoot }
+
 // KVMState is what became of KVM on this host.
 type KVMState int
 
@@ -135,7 +143,7 @@ func (a Attempt) String() string {
 // to have no lab: then TCG on q35 is assumed, which works wherever QEMU does, and
 // the verdict says so.
 //
-// Errors: ErrNoBoot with what each trial gave; ErrKVMMissing and ErrKVMDenied
+// Errors: *NoBootError; ErrKVMMissing and ErrKVMDenied
 // when only KVM was wanted; the context's.
 func ProbeAccel(ctx context.Context, o ProbeOptions) (Verdict, error) {
 	if o.KVMDevice == "" {
@@ -183,7 +191,7 @@ func (v Verdict) conclude(cache *probeCache, tries []try, failed []string) (Verd
 	}
 	reason := strings.Join(failed, "; ")
 	if !late {
-		return Verdict{}, fmt.Errorf("probe acceleration: %w: %s", ErrNoBoot, reason)
+		return Verdict{}, fmt.Errorf("probe acceleration: %w", &NoBootError{Reason: reason})
 	}
 	cache.assume(reason)
 	return v.assume(reason, false), nil

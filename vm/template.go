@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -202,6 +203,17 @@ func (t *Templates) failure(key templateKey) error {
 	}
 	reason, err := os.ReadFile(path)
 	return errors.Join(fmt.Errorf("it failed at %s: %s", info.ModTime().Format(time.TimeOnly), reason), err)
+}
+
+// ForgetFailures forgets which templates in a directory did not serve, so that the next guest tries again.
+func ForgetFailures(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*"+failedSuffix))
+	for _, file := range files {
+		if rmErr := os.Remove(file); !errors.Is(rmErr, fs.ErrNotExist) {
+			err = errors.Join(err, rmErr)
+		}
+	}
+	return err
 }
 
 // prune removes what no guest can be resumed from any more: the templates of another image or another QEMU, and what a

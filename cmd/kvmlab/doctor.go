@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 
 	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
@@ -14,6 +16,7 @@ import (
 	"github.com/kvmlab/kvmlab/internal/doctor"
 	"github.com/kvmlab/kvmlab/internal/lab"
 	"github.com/kvmlab/kvmlab/scenarios"
+	"github.com/kvmlab/kvmlab/vm"
 )
 
 const (
@@ -25,14 +28,21 @@ const (
 
 func newDoctorCmd(a *app) *cobra.Command {
 	var class int
+	var again bool
 	scenario := scenarios.Default
 	cmd := a.command("doctor", "doctor")
 	cmd.Args = a.maxArgs(0)
+	cmd.Flags().BoolVar(&again, "again", false, a.T("doctor.flag.again"))
 	cmd.Flags().IntVar(&class, "class", 0, a.T("doctor.flag.class"))
 	cmd.Flags().StringVar(&scenario, "scenario", scenario, a.T("doctor.flag.scenario"))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if cmd.Flags().Changed("class") && class < 1 {
 			return a.usageError(cmd, "doctor.class.none")
+		}
+		if again {
+			if err := forget(cmd.Context(), a); err != nil {
+				return err
+			}
 		}
 		if class > 0 {
 			return runDoctorClass(cmd.Context(), a, class, scenario)
@@ -42,12 +52,27 @@ func newDoctorCmd(a *app) *cobra.Command {
 			return err
 		}
 		return runDoctor(cmd.Context(), a, &doctor.Doctor{
-			Host: doctor.System{URI: a.global.connect, Images: a.dirs.ImagesDir(), AccelFile: a.dirs.AccelFile()},
-			Say:  a.T,
-			Lab:  needs,
+			Host: doctor.System{
+				URI: a.global.connect, Images: a.dirs.ImagesDir(), AccelFile: a.dirs.AccelFile(),
+				Trying: func(bool) {
+					if !a.wantsJSON() {
+						a.say("doctor.probing")
+					}
+				},
+			},
+			Say: a.T,
+			Lab: needs,
 		})
 	}
 	return cmd
+}
+
+// forget forgets what this host was found to be capable of.
+func forget(ctx context.Context, a *app) error {
+	if os.Geteuid() != 0 {
+		return diag.New(diag.NotRoot, diag.Args{"command": "kvmlab doctor --again"})
+	}
+	return errors.Join(vm.ForgetProbe(ctx, a.dirs.AccelFile()), vm.ForgetFailures(a.dirs.TemplatesDir()))
 }
 
 // runDoctor shows every finding as soon as it is there, and ends with status 4 when labs cannot come up.

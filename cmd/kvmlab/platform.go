@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
@@ -70,18 +72,19 @@ func (p *platformProbe) look(ctx context.Context) (engine.Platform, error) {
 		return engine.Platform{}, err
 	}
 	if p.want == accelKVM && verdict.Accel != vm.AccelKVM {
-		return engine.Platform{}, diag.New(diag.AccelUnusable, diag.Args{"accel": string(p.want), "reason": verdict.Reason})
+		// Without the micro image there is nothing to try it with.
+		return engine.Platform{}, imageError(microName, "", image.ErrNoImage)
 	}
 	if verdict.Accel == vm.AccelTCG && (p.want == accelAuto && !verdict.Cached || verdict.Assumed) {
 		p.app.showDiagnostics(diag.List{diag.New(diag.AccelFallback, diag.Args{"reason": verdict.Reason})})
 	}
-	machine := vm.MachineMicrovm
+	machine := cmp.Or(verdict.Machine, vm.MachineMicrovm)
 	switch {
-	case verdict.Assumed:
-		machine = verdict.Machine
 	case !info.Microvm:
 		machine = vm.MachineQ35
 		p.app.showDiagnostics(diag.List{diag.New(diag.MachineFallback, diag.Args{"reason": "this QEMU has no microvm"})})
+	case machine != vm.MachineMicrovm && !verdict.Assumed && !verdict.Cached:
+		p.app.showDiagnostics(diag.List{diag.New(diag.MachineFallback, diag.Args{"reason": verdict.Reason})})
 	}
 	return engine.Platform{
 		Machine: machine, Accel: verdict.Accel, TSCkHz: info.TSCkHz, Merging: info.Merging, Emulator: info.Emulator,
@@ -95,8 +98,30 @@ func probeAccel(ctx context.Context, a *app, info vm.HostInfo, want accelChoice)
 		// Without the image nothing can be booted; the error about the image itself comes from the lab's guests.
 		return vm.Verdict{Accel: vm.AccelTCG}, nil //nolint:nilerr // see above
 	}
-	return vm.ProbeAccel(ctx, vm.ProbeOptions{
+	verdict, err := vm.ProbeAccel(ctx, vm.ProbeOptions{
 		Emulator: info.Emulator, QEMUVersion: info.QEMU, Kernel: img.Kernel, Initrd: img.Initrd, Cmdline: img.Cmdline,
 		TSCkHz: info.TSCkHz, User: info.QEMUUser, Want: want.wanted(), CacheFile: a.dirs.AccelFile(),
+		Trying: func(kvm bool) {
+			if kvm {
+				a.say("up.probe-kvm")
+			} else {
+				a.say("up.probe")
+			}
+		},
 	})
+	return verdict, accelError(want, err)
+}
+
+// accelError gives the errors of the probe their codes.
+func accelError(want accelChoice, err error) error {
+	var none *vm.NoBootError
+	switch {
+	case errors.As(err, &none) && want == accelKVM:
+		return diag.New(diag.AccelUnusable, diag.Args{"accel": string(want), "reason": none.Reason}).Wrap(err)
+	case errors.As(err, &none):
+		return diag.New(diag.NoBoot, diag.Args{"image": microName, "reason": none.Reason}).Wrap(err)
+	case errors.Is(err, vm.ErrKVMMissing), errors.Is(err, vm.ErrKVMDenied):
+		return diag.New(diag.AccelUnusable, diag.Args{"accel": string(want), "reason": errors.Unwrap(err).Error()}).Wrap(err)
+	}
+	return err
 }

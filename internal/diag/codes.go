@@ -134,6 +134,7 @@ const (
 	LibvirtOld         Code = "KL117" // libvirt or QEMU older than supported
 	KernelFeature      Code = "KL118" // the kernel lacks something
 	StateDirUnwritable Code = "KL119" // a state directory cannot be used
+	NoBoot             Code = "KL120" // the micro image boots neither with KVM nor without
 )
 
 // Links, names and addresses on the host (KL200–KL219).

@@ -111,7 +111,7 @@ and makes no other difference.`,
 	{
 		Code: AccelFallback, Severity: Warning, Args: []string{"reason"},
 		Summary: `guests run without KVM: {{.reason}}`,
-		Hint:    `nothing to do; kvmlab doctor says what would be needed for KVM`,
+		Hint:    `nothing to do; kvmlab doctor says what would be needed for KVM, and kvmlab doctor --again tries it again`,
 		Explanation: `
 Without KVM, QEMU translates the guests' instructions in software (TCG). A
 boot takes seconds, not fractions of one, and for the network it makes no
@@ -128,10 +128,12 @@ terminal. In a pipe or a script there is none.`,
 	{
 		Code: AccelUnusable, Exit: ExitHost, Args: []string{"accel", "reason"},
 		Summary: `--accel {{.accel}} was asked for and does not work here: {{.reason}}`,
-		Hint:    `leave the flag out, and kvmlab uses what works`,
+		Hint:    `leave the flag out, and kvmlab uses what works; once it is mended, the same command tries again`,
 		Explanation: `
 By default kvmlab tries KVM and falls back to TCG. A choice made by flag is
-taken at its word: if it does not work, that is an error.`,
+taken at its word: if it does not work, that is an error. With --accel kvm
+nothing that failed before is remembered: a guest was booted just now, and what
+became of it is quoted.`,
 	},
 	{
 		Code: GuestStopFailed, Exit: ExitFailed, Args: []string{"guest"},

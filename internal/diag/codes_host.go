@@ -69,13 +69,14 @@ device and QEMU's user is in that group; udev arranges that, where it runs.`,
 	{
 		Code: KVMBroken, Severity: Warning, Args: []string{"reason"},
 		Summary: `KVM is there but cannot run a guest: {{.reason}}`,
-		Hint:    `guests run without it (--accel tcg); kvmlab remembers this until the next boot of the host`,
+		Hint:    `guests run without it (--accel tcg); kvmlab remembers this until the next boot of the host, and kvmlab doctor --again looks again`,
 		Explanation: `
 That /dev/kvm opens does not mean that a guest runs: inside some virtual
 machines and containers the device is there and the guest hangs at its first
-instructions. So kvmlab boots a small guest under KVM for a few seconds and
-looks for its sign of life on the serial port. It did not come, and guests will
-use TCG, QEMU's translation in software.`,
+instructions. So kvmlab boots a small guest under KVM and, beside it, one
+without, and looks for its sign of life on the serial port. A slow KVM is a good
+one as long as its guest comes further; this one had all the time in which the
+other booted, and did not. Guests will use TCG, QEMU's translation in software.`,
 	},
 	{
 		Code: NoMemory, Exit: ExitHost, Args: []string{"need", "have"},
@@ -203,5 +204,17 @@ kvmlab keeps what it knows about running labs in /run/kvmlab and what must
 survive a reboot in /var/lib/kvmlab. KVMLAB_RUN_DIR and KVMLAB_STATE_DIR move
 them. Without a place for its journal kvmlab does not begin, since it could not
 undo what it had done.`,
+	},
+	{
+		Code: NoBoot, Exit: ExitHost, Args: []string{"image", "reason"},
+		Summary: `no guest boots on this host: {{.reason}}`,
+		Hint:    `build the image anew: sudo kvmlab image build {{.image}} --force; kvmlab doctor looks at QEMU`,
+		Explanation: `
+Before the first lab after a start of the computer kvmlab boots a small guest,
+with KVM and without, and looks for its sign of life on the serial port. It came
+in no way that QEMU offers, and QEMU's own words are quoted. The image may be
+damaged, the memory may not suffice, or QEMU's files may be incomplete (packages
+qemu-system-x86, qemu-system-data, seabios). Nothing of this is remembered: the
+next "up" tries again.`,
 	},
 }

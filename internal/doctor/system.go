@@ -38,6 +38,8 @@ type System struct {
 	URI       string // libvirt's; "" is qemu:///system
 	Images    string // the image store
 	AccelFile string // where the verdict about KVM is kept
+	// Trying, if set, is called before a guest is booted to see how guests run: it takes some seconds.
+	Trying func(kvm bool)
 }
 
 var _ Host = System{}
@@ -196,6 +198,7 @@ func (s System) ProbeAccel(ctx context.Context, info vm.HostInfo) (vm.Verdict, e
 	return vm.ProbeAccel(ctx, vm.ProbeOptions{
 		Emulator: info.Emulator, QEMUVersion: info.QEMU, Kernel: img.Kernel, Initrd: img.Initrd, Cmdline: img.Cmdline,
 		TSCkHz: info.TSCkHz, User: info.QEMUUser, CacheFile: s.AccelFile,
+		Trying: s.Trying,
 	})
 }
 
