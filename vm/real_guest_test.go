@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -172,27 +171,5 @@ func TestRealEvents(t *testing.T) {
 	cancel()
 	for range events {
 		continue
-	}
-}
-
-// On a machine whose /dev/kvm opens and runs no guest this takes the trial
-// boots that a first `kvmlab up` makes.
-func TestRealProbe(t *testing.T) {
-	l := newLab(t)
-	kernel, initrd := testImage(t)
-	begin := time.Now()
-	v, err := vm.ProbeAccel(limit(t), vm.ProbeOptions{
-		Emulator: l.host.Emulator, QEMUVersion: l.host.QEMU, Kernel: kernel, Initrd: initrd,
-		Cmdline: "console=ttyS0 quiet", MemoryKiB: 128 << 10, TSCkHz: l.host.TSCkHz, User: l.host.QEMUUser,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%+v after %v", v, time.Since(begin).Round(time.Millisecond))
-	if err := vm.CheckKVM(vm.DefaultKVM, l.host.QEMUUser); (err == nil) != (v.KVM == vm.KVMUsable || v.KVM == vm.KVMBroken) {
-		t.Errorf("CheckKVM = %v", err)
-	}
-	if v.Machine != vm.MachineMicrovm || (v.Accel == vm.AccelKVM) != (v.KVM == vm.KVMUsable) || (v.Reason == "") != (v.Accel == vm.AccelKVM) {
-		t.Errorf("verdict %+v", v)
 	}
 }
