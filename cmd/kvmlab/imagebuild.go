@@ -102,14 +102,14 @@ func stepOf(a *app, p image.Progress) string {
 
 // sayNotice says what a build tells on its way.
 func sayNotice(a *app, name string, n image.Notice) {
-	switch {
-	case n.Kind == image.NoticeRefresh:
+	switch n.Kind {
+	case image.NoticeRefresh:
 		a.say("image.notice.refresh", "reason", fetchReason(n.Err))
-	case n.Kind == image.NoticeCached && n.Err == nil:
-		a.say("image.notice.offline")
-	case n.Kind == image.NoticeCached:
+	case image.NoticeHere:
+		a.say("image.notice.here")
+	case image.NoticeCached:
 		a.showDiagnostics(diag.List{diag.New(diag.BuiltFromCache, diag.Args{"image": name, "reason": fetchReason(n.Err)})})
-	case n.Kind == image.NoticeWaiting:
+	case image.NoticeWaiting:
 		a.showDiagnostics(diag.List{diag.New(diag.ImageBusy, diag.Args{"image": name})})
 	}
 }

@@ -115,6 +115,9 @@ func aptFetch(ctx context.Context, dir string, args ...string) error {
 	return nil
 }
 
+// aptFailed begins apt's lines about what it could not fetch, in plain English.
+const aptFailed = "E: Failed to fetch "
+
 // aptComplaint is the first error that apt names; its warnings come before, about other things.
 func aptComplaint(stderr string) string {
 	for line := range strings.Lines(stderr) {

@@ -1,4 +1,4 @@
-//kvmlab:needs @micro qemu-system-x86 qemu-utils
+//kvmlab:needs @micro qemu-system-x86 qemu-utils mmdebstrap e2fsprogs
 
 package image_test
 

@@ -240,9 +240,19 @@ func (b *microBuild) bootstrap(ctx context.Context, recipe, root string, package
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return &BootstrapError{Said: last, Err: err}
+		return bootstrapError(last, err)
 	}
 	return nil
+}
+
+// bootstrapError is mmdebstrap's failure. Its own words say only that apt ended; what apt could not fetch stands before them.
+func bootstrapError(said []string, err error) error {
+	for _, line := range said {
+		if strings.HasPrefix(line, aptFailed) {
+			return &FetchError{Said: aptComplaint(line), Err: err}
+		}
+	}
+	return &BootstrapError{Said: said, Err: err}
 }
 
 // follow reports what mmdebstrap says it does, and keeps the last lines that are not about that.

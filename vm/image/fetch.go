@@ -47,6 +47,7 @@ func (b *microBuild) fetched(ctx context.Context) ([]Package, error) {
 		b.steps = b.step + len(kernelOf(list)) + bootstrapSteps + 2
 	}
 	if len(missing) == 0 {
+		b.notice(NoticeHere, nil)
 		return list, nil
 	}
 	b.steps++
@@ -78,7 +79,11 @@ func (b *microBuild) cached(failure error) ([]Package, error) {
 	case !ok:
 		return nil, failure
 	}
-	b.notice(NoticeCached, failure)
+	if failure == nil {
+		b.notice(NoticeHere, nil)
+	} else {
+		b.notice(NoticeCached, failure)
+	}
 	b.steps = b.step + len(list) + 1
 	return list, nil
 }

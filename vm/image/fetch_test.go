@@ -70,7 +70,7 @@ func TestBuildMicroOldLists(t *testing.T) {
 	}
 	*told = nil
 	build(t, o)
-	wantTold(t, *told, []string{}...)
+	wantTold(t, *told, "here")
 	if n := a.requests(""); n != 0 {
 		t.Errorf("%d requests although everything is there", n)
 	}
@@ -143,6 +143,29 @@ func TestBuildMicroRefused(t *testing.T) {
 				t.Errorf("made from version %s", img.Packages[0].Version)
 			}
 		})
+	}
+}
+
+// TestBuildDebianRefused: the packages of the kernel are here, and the archive has nothing more to give.
+func TestBuildDebianRefused(t *testing.T) {
+	nstest.RequireRoot(t)
+	nstest.RequireCommand(t, "mmdebstrap", "mke2fs", "qemu-img")
+	a := newArchive(t)
+	o, told := noticed(t.TempDir())
+	build(t, o)
+	a.refuse(func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	})
+	*told = nil
+	_, err := image.BuildDebian(t.Context(), o)
+	var fetch *image.FetchError
+	if !errors.As(err, &fetch) || !strings.Contains(fetch.Said, "403") {
+		t.Errorf("error %v", err)
+	}
+	wantTold(t, *told, "here")
+	if left := files(t, filepath.Join(o.Store, image.Debian)); len(left) != 1 { // the lock
+		t.Errorf("left behind: %d files", len(left))
 	}
 }
 

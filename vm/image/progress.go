@@ -53,8 +53,10 @@ type NoticeKind int
 const (
 	// NoticeRefresh: apt could not fetch what its lists name, so they are fetched anew and it tries once more.
 	NoticeRefresh NoticeKind = iota + 1
-	// NoticeCached: the image is made of packages that were fetched before.
+	// NoticeCached: the image is made of packages that were fetched before, in the place of newer ones.
 	NoticeCached
+	// NoticeHere: all packages are in the store, and the archive is not asked.
+	NoticeHere
 	// NoticeWaiting: another build is under way, and this one waits for its end.
 	NoticeWaiting
 )
@@ -66,6 +68,8 @@ func (k NoticeKind) String() string {
 		return "refresh"
 	case NoticeCached:
 		return "cached"
+	case NoticeHere:
+		return "here"
 	case NoticeWaiting:
 		return "waiting"
 	}
