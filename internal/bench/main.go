@@ -20,6 +20,7 @@ var sections = map[string]func(ctx context.Context, o options) (string, error){
 	"lab":    benchLab,
 	"class":  benchClass,
 	"boot":   benchBoot,
+	"first":  benchFirst,
 	"copy":   benchCopy,
 	"crowd":  benchCrowd,
 	"dhcp":   benchDHCP,
