@@ -28,6 +28,11 @@ type Bridge struct {
 	Owner   Owner
 }
 
+// MaxLearned is how many MAC addresses a lab's bridge learns; each costs the kernel some 200 bytes. Frames for the
+// others go to every port, as in a switch whose table is full. Linux before 6.8 has no such limit: there the lab's
+// firewall has it, see [Firewall].
+const MaxLearned = 1024
+
 // EnsureBridge makes the bridge, or brings what is there of it to what is wanted: name, marks,
 // options, address, up. Changed tells whether anything had to be done.
 //
@@ -53,19 +58,29 @@ func (h *Handle) EnsureBridge(ctx context.Context, want Bridge) (changed bool, e
 // as wanted.
 func BridgeDrift(have Link, want Bridge) []string { return reasons(want.repairs(have)) }
 
+// BridgeDriftCommands are the commands for that, but for name, address and being up.
+func BridgeDriftCommands(have Link, want Bridge) []string { return typed(want.repairs(have)) }
+
 func (b Bridge) repairs(have Link) []repair {
 	var list []repair
-	option := func(reason string, option int, value []byte) {
-		list = append(list, repair{reason: reason, requests: []*nl.NetlinkRequest{setBridge(have.Index, option, value)}})
+	option := func(reason string, option int, value []byte, words string) {
+		list = append(list, repair{
+			reason: reason, requests: []*nl.NetlinkRequest{setBridge(have.Index, option, value)},
+			commands: []string{fmt.Sprintf("ip link set %s type bridge %s", b.Name, words)},
+		})
 	}
 	if have.STP { // First, because the kernel refuses a delay of less than 2 seconds while STP is on.
-		option("has STP on", nl.IFLA_BR_STP_STATE, nl.Uint32Attr(0))
+		option("has STP on", nl.IFLA_BR_STP_STATE, nl.Uint32Attr(0), "stp_state 0")
 	}
 	if have.ForwardDelay != 0 {
-		option(fmt.Sprintf("has a forwarding delay of %s", have.ForwardDelay), nl.IFLA_BR_FORWARD_DELAY, nl.Uint32Attr(0))
+		option(fmt.Sprintf("has a forwarding delay of %s", have.ForwardDelay), nl.IFLA_BR_FORWARD_DELAY, nl.Uint32Attr(0), "forward_delay 0")
 	}
 	if have.MulticastSnooping {
-		option("has multicast snooping on", nl.IFLA_BR_MCAST_SNOOPING, nl.Uint8Attr(0))
+		option("has multicast snooping on", nl.IFLA_BR_MCAST_SNOOPING, nl.Uint8Attr(0), "mcast_snooping 0")
+	}
+	if have.maxLearned != nil && *have.maxLearned != MaxLearned {
+		option("has another limit of MAC addresses", unix.IFLA_BR_FDB_MAX_LEARNED, nl.Uint32Attr(MaxLearned),
+			fmt.Sprintf("fdb_max_learned %d", MaxLearned))
 	}
 	list = append(list, addressRepair(have, b.Address)...)
 	return append(list, commonRepairs(have, b.Name, b.Owner)...)

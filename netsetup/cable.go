@@ -133,7 +133,7 @@ func (h *Handle) lay(inside *Handle, lab string, transfer netip.Prefix) error {
 		return errors.Join(fmt.Errorf("find the cable to the host: %w", ErrNotFound), err)
 	}
 	hostAddress, labAddress := ends(transfer)
-	if err := h.plug(here.Index, owner, hostAddress, false); err != nil {
+	if err := h.plug(*here, owner, hostAddress, false); err != nil {
 		return err
 	}
 	there, err := inside.find(UplinkName, owner)
@@ -143,7 +143,7 @@ func (h *Handle) lay(inside *Handle, lab string, transfer netip.Prefix) error {
 	if err != nil || there == nil {
 		return errors.Join(fmt.Errorf("find the lab's end of the cable: %w", ErrNotFound), err)
 	}
-	if err := inside.plug(there.Index, owner, labAddress, true); err != nil {
+	if err := inside.plug(*there, owner, labAddress, true); err != nil {
 		return err
 	}
 	_, err = inside.links.do(defaultRoute(hostAddress.Addr(), there.Index))
@@ -151,14 +151,19 @@ func (h *Handle) lay(inside *Handle, lab string, transfer netip.Prefix) error {
 }
 
 // plug marks one end of a cable, gives it its address and brings it up.
-func (h *Handle) plug(index int, owner Owner, addr netip.Prefix, mark bool) error {
+func (h *Handle) plug(end Link, owner Owner, addr netip.Prefix, mark bool) error {
+	if end.ipv6 {
+		if err := h.silenceIPv6(end.Name); err != nil {
+			return err
+		}
+	}
 	var requests []*nl.NetlinkRequest
 	if mark {
-		requests = append(requests, altnameOn(index, "", owner.Altname()))
+		requests = append(requests, altnameOn(end.Index, "", owner.Altname()))
 	}
 	requests = append(requests,
-		setLink(index, true, nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(owner.Alias())), noLinkLocal()),
-		address(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, addr))
+		setLink(end.Index, true, nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(owner.Alias())), sealed(end.inet6)),
+		address(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, end.Index, addr))
 	_, err := h.links.do(requests...)
 	return err
 }
@@ -217,8 +222,11 @@ func cableCommands(lab string, transfer netip.Prefix) []string {
 	host, own := ends(transfer)
 	return []string{
 		fmt.Sprintf("ip link add %s type veth peer name %s netns %s", end, UplinkName, ns),
+		SealCommands(end)[0], SealCommands(end)[1],
 		fmt.Sprintf("ip addr add %s dev %s", host, end),
 		fmt.Sprintf("ip link set %s up", end),
+		fmt.Sprintf("ip netns exec %s %s", ns, SealCommands(UplinkName)[0]),
+		fmt.Sprintf("ip netns exec %s %s", ns, SealCommands(UplinkName)[1]),
 		fmt.Sprintf("ip -n %s addr add %s dev %s", ns, own, UplinkName),
 		fmt.Sprintf("ip -n %s link set %s up", ns, UplinkName),
 		fmt.Sprintf("ip -n %s route add default via %s", ns, host.Addr()),

@@ -15,8 +15,10 @@ import (
 // the one request that changes the link itself, which comes last.
 type repair struct {
 	reason   string
+	commands []string // What a student would type; none for what [BridgeCommands] and [TapCommands] have apart.
 	requests []*nl.NetlinkRequest
 	attrs    []*nl.RtAttr
+	ipv6Off  bool // What is no request: the host stops to speak IPv6 on the link. It comes first of all.
 	up       bool
 }
 
@@ -85,7 +87,7 @@ func (h *Handle) ensure(ctx context.Context, name string, owner Owner, kind Kind
 	}
 	list, err := repairs(*have)
 	if err == nil {
-		err = h.mend(ctx, have.Index, list)
+		err = h.mend(ctx, *have, list)
 	}
 	if err != nil {
 		return !created, errors.Join(h.taken(err, name, owner), h.undo(created, have.Index))
@@ -93,7 +95,7 @@ func (h *Handle) ensure(ctx context.Context, name string, owner Owner, kind Kind
 	return created || len(list) > 0, nil
 }
 
-func (h *Handle) mend(ctx context.Context, index int, repairs []repair) error {
+func (h *Handle) mend(ctx context.Context, have Link, repairs []repair) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -104,9 +106,14 @@ func (h *Handle) mend(ctx context.Context, index int, repairs []repair) error {
 		requests = append(requests, r.requests...)
 		attrs = append(attrs, r.attrs...)
 		up = up || r.up
+		if r.ipv6Off {
+			if err := h.silenceIPv6(have.Name); err != nil {
+				return err
+			}
+		}
 	}
 	if up || len(attrs) > 0 {
-		requests = append(requests, setLink(index, up, attrs...))
+		requests = append(requests, setLink(have.Index, up, attrs...))
 	}
 	_, err := h.links.do(requests...)
 	return err
@@ -146,17 +153,18 @@ func commonRepairs(have Link, name string, owner Owner) []repair {
 		list = append(list, repair{
 			reason:   "lost its mark (the alternative name)",
 			requests: []*nl.NetlinkRequest{altnameOn(have.Index, "", owner.Altname())},
+			commands: MarkCommands(name, owner)[:1],
 		})
 	}
 	if have.Alias != owner.Alias() {
 		list = append(list, repair{
 			reason: "lost its mark (the alias)",
 			attrs:  []*nl.RtAttr{nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(owner.Alias()))},
+
+			commands: MarkCommands(name, owner)[1:],
 		})
 	}
-	if have.linkLocal {
-		list = append(list, repair{reason: "makes IPv6 addresses by itself", attrs: []*nl.RtAttr{noLinkLocal()}})
-	}
+	list = append(list, seals(have, name)...)
 	if !have.Up {
 		list = append(list, repair{reason: "is down", up: true})
 	}
@@ -168,6 +176,15 @@ func reasons(repairs []repair) []string {
 	var list []string
 	for _, r := range repairs {
 		list = append(list, r.reason)
+	}
+	return list
+}
+
+// typed lists the commands that do the repairs.
+func typed(repairs []repair) []string {
+	var list []string
+	for _, r := range repairs {
+		list = append(list, r.commands...)
 	}
 	return list
 }

@@ -61,9 +61,14 @@ type Link struct {
 	ForwardDelay      time.Duration
 	MulticastSnooping bool
 
-	linkLocal bool // The kernel gives it an IPv6 link-local address by itself.
-	master    int
-	group     uint32
+	inet6         bool // The kernel has IPv6.
+	ipv6          bool // The host speaks IPv6 on it, or would if it were let.
+	linkLocal     bool // The kernel gives it an IPv6 link-local address by itself.
+	answersForAll bool // The host answers ARP for addresses of its other links.
+
+	maxLearned *uint32 // Of a bridge: how many MAC addresses it learns. Nil where the kernel has no limit.
+	master     int
+	group      uint32
 }
 
 // Owned reports whether the link carries the mark of some lab.
@@ -220,19 +225,22 @@ func (l *Link) bridgeOption(kind uint16, value []byte) error {
 		l.ForwardDelay = time.Duration(number(value)) * 10 * time.Millisecond // In ticks of USER_HZ, 100 per second.
 	case nl.IFLA_BR_MCAST_SNOOPING:
 		l.MulticastSnooping = number(value) != 0
+	case unix.IFLA_BR_FDB_MAX_LEARNED:
+		limit := number(value)
+		l.maxLearned = &limit
 	}
 	return nil
 }
 
-// decodeFamilies reads IFLA_AF_SPEC: what the protocols, here IPv6, keep for the link.
+// decodeFamilies reads IFLA_AF_SPEC: what the protocols keep for the link.
 func (l *Link) decodeFamilies(spec []byte) error {
 	return eachAttr(spec, func(family uint16, value []byte) error {
-		if family != unix.AF_INET6 {
-			return nil
-		}
 		return eachAttr(value, func(kind uint16, value []byte) error {
-			if kind == unix.IFLA_INET6_ADDR_GEN_MODE {
-				l.linkLocal = number(value) != nl.IN6_ADDR_GEN_MODE_NONE
+			switch family {
+			case unix.AF_INET:
+				l.decodeInet(kind, value)
+			case unix.AF_INET6:
+				l.decodeInet6(kind, value)
 			}
 			return nil
 		})

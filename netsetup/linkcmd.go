@@ -13,8 +13,8 @@ import (
 func BridgeCommands(b Bridge) []string {
 	list := []string{
 		fmt.Sprintf("ip link add name %s type bridge stp_state 0 forward_delay 0 mcast_snooping 0", b.Name),
-		fmt.Sprintf("ip link set %s addrgenmode none", b.Name),
 	}
+	list = append(list, SealCommands(b.Name)...)
 	if b.Address.IsValid() {
 		list = append(list, fmt.Sprintf("ip addr add %s brd + dev %s", b.Address, b.Name))
 	}
@@ -26,8 +26,8 @@ func TapCommands(tap Tap) []string {
 	list := []string{
 		fmt.Sprintf("ip tuntap add mode tap name %s user %s group %s", tap.Name,
 			cmp.Or(tap.User, strconv.Itoa(tap.UID)), cmp.Or(tap.Group, strconv.Itoa(tap.GID))),
-		fmt.Sprintf("ip link set %s addrgenmode none", tap.Name),
 	}
+	list = append(list, SealCommands(tap.Name)...)
 	if tap.Bridge != "" {
 		list = append(list, fmt.Sprintf("ip link set %s master %s", tap.Name, tap.Bridge))
 	}

@@ -145,12 +145,16 @@ func TestCommands(t *testing.T) {
 	}{
 		{"bridge", netsetup.BridgeCommands(bridge), []string{
 			"ip link add name br1 type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+			"sysctl -qw net/ipv6/conf/br1/disable_ipv6=1 net/ipv6/conf/br1/accept_ra=0 net/ipv6/conf/br1/autoconf=0",
+			"sysctl -qw net/ipv4/conf/br1/arp_ignore=1",
 			"ip link set br1 addrgenmode none",
 			"ip addr add 192.168.1.1/24 brd + dev br1",
 			"ip link set br1 up",
 		}},
 		{"tap", netsetup.TapCommands(tap), []string{
 			"ip tuntap add mode tap name tap1 user ana group 1000",
+			"sysctl -qw net/ipv6/conf/tap1/disable_ipv6=1 net/ipv6/conf/tap1/accept_ra=0 net/ipv6/conf/tap1/autoconf=0",
+			"sysctl -qw net/ipv4/conf/tap1/arp_ignore=1",
 			"ip link set tap1 addrgenmode none",
 			"ip link set tap1 master br1",
 			"ip link set tap1 up",

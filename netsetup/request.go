@@ -57,7 +57,8 @@ func newBridge(name string, mac macgen.MAC) *nl.NetlinkRequest {
 		bridgeInfo(
 			nl.NewRtAttr(nl.IFLA_BR_STP_STATE, nl.Uint32Attr(0)),
 			nl.NewRtAttr(nl.IFLA_BR_FORWARD_DELAY, nl.Uint32Attr(0)),
-			nl.NewRtAttr(nl.IFLA_BR_MCAST_SNOOPING, nl.Uint8Attr(0))))
+			nl.NewRtAttr(nl.IFLA_BR_MCAST_SNOOPING, nl.Uint8Attr(0)),
+			nl.NewRtAttr(unix.IFLA_BR_FDB_MAX_LEARNED, nl.Uint32Attr(MaxLearned)))) // Passed over by Linux before 6.8.
 }
 
 // setBridge changes one option of a bridge.
@@ -100,14 +101,6 @@ func setDown(index int) *nl.NetlinkRequest {
 	header.Index, header.Change = int32(index), unix.IFF_UP
 	request.AddData(header)
 	return request
-}
-
-// noLinkLocal keeps the kernel from giving the link an IPv6 address of its own, and with it from
-// sending router solicitations and multicast reports into the students' captures. It may come together
-// with bringing the link up, for the kernel makes the address only once there is a carrier, too.
-func noLinkLocal() *nl.RtAttr {
-	mode := nl.NewRtAttr(unix.IFLA_INET6_ADDR_GEN_MODE, nl.Uint8Attr(nl.IN6_ADDR_GEN_MODE_NONE))
-	return nested(unix.IFLA_AF_SPEC, nested(unix.AF_INET6, mode))
 }
 
 func deleteLink(index int) *nl.NetlinkRequest { return linkRequest(unix.RTM_DELLINK, 0, index) }

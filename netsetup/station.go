@@ -63,5 +63,5 @@ func (h *Handle) plugIn(ctx context.Context, want Tap, bridge Link) error {
 	if err != nil {
 		return err
 	}
-	return h.mend(ctx, link.Index, want.repairs(link, bridge))
+	return h.mend(ctx, link, want.repairs(link, bridge))
 }

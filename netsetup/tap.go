@@ -67,6 +67,11 @@ func TapDrift(have Link, want Tap) []string {
 	return reasons(want.repairs(have, Link{Name: want.Bridge}))
 }
 
+// TapDriftCommands are the commands for that, but for name, bridge and being up.
+func TapDriftCommands(have Link, want Tap) []string {
+	return typed(want.repairs(have, Link{Name: want.Bridge}))
+}
+
 func (tap Tap) repairs(have, bridge Link) []repair {
 	list := commonRepairs(have, tap.Name, tap.Owner)
 	if tap.Staged {

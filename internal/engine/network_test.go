@@ -131,6 +131,10 @@ func TestLabOnRealLinks(t *testing.T) {
 		{"ip link set tap3 down", []string{"~ tap.tap3"}},
 		{"ip addr flush dev br1", []string{"~ bridge.br1"}},
 		{"ip link set br1 down", []string{"~ bridge.br1"}},
+		{"sysctl -qw net.ipv6.conf.br1.disable_ipv6=0", []string{"~ bridge.br1"}},
+		{"sysctl -qw net.ipv6.conf.tap2.disable_ipv6=0", []string{"~ tap.tap2"}},
+		{"sysctl -qw net.ipv4.conf.br1.arp_ignore=0", []string{"~ bridge.br1"}},
+		{"ip link set br1 type bridge stp_state 1", []string{"~ bridge.br1"}},
 		{"ip link del br1", []string{"+ bridge.br1", "~ supervisor", "~ tap.tap1", "~ tap.tap2", "~ tap.tap3"}},
 	} {
 		k.ns.Run(t, test.command)

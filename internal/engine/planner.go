@@ -145,6 +145,11 @@ func (p *planner) bridge(b lab.Bridge) {
 		p.add(Update, a, b.Name, "has lost its address "+b.Address.String(), p.typed(addressCommands(b)))
 	case !l.Up:
 		p.add(Update, a, b.Name, "is down", p.typed(upCommands(b.Name)))
+	default:
+		want := bridgeOf(p.want, b)
+		if drift := netsetup.BridgeDrift(l, want); len(drift) > 0 {
+			p.add(Update, a, b.Name, drift[0], p.typed(netsetup.BridgeDriftCommands(l, want)))
+		}
 	}
 }
 
@@ -163,6 +168,11 @@ func (p *planner) tap(nic lab.NIC) {
 		p.add(Update, a, nic.Tap, "is not on "+nic.Bridge, p.typed(plugCommands(nic)), bridge)
 	case !l.Up:
 		p.add(Update, a, nic.Tap, "is down", p.typed(upCommands(nic.Tap)), bridge)
+	default:
+		want := tapOf(p.want, nic, p.tapOwner)
+		if drift := netsetup.TapDrift(l, want); len(drift) > 0 {
+			p.add(Update, a, nic.Tap, drift[0], p.typed(netsetup.TapDriftCommands(l, want)), bridge)
+		}
 	}
 }
 

@@ -82,7 +82,9 @@ func (s space) claim(name string, kind netsetup.Kind, owner netsetup.Owner) (net
 		}
 	}
 	s.index++
-	return netsetup.Link{Name: name, Index: s.index, Kind: kind, Owner: owner}, nil
+	return netsetup.Link{
+		Name: name, Index: s.index, Kind: kind, Owner: owner, Alias: owner.Alias(), Altnames: []string{owner.Altname()},
+	}, nil
 }
 
 func (s space) EnsureBridge(ctx context.Context, b netsetup.Bridge) (bool, error) {
