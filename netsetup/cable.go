@@ -63,7 +63,7 @@ func (h *Handle) transferOf(lab string) (netip.Prefix, error) {
 
 // connect lays the cable between the host and the lab's namespace, anew if there is one that does not work,
 // and returns its transfer network.
-func (h *Handle) connect(ctx context.Context, inside *Handle, want NAT) (netip.Prefix, error) {
+func (h *Handle) connect(ctx context.Context, inside *Handle, want Firewall) (netip.Prefix, error) {
 	transfer, err := h.transferOf(want.Lab)
 	if err != nil {
 		return transfer, err
@@ -87,13 +87,13 @@ func (h *Handle) connect(ctx context.Context, inside *Handle, want NAT) (netip.P
 }
 
 // freeTransfer finds a transfer network that neither the host nor the lab uses.
-func (h *Handle) freeTransfer(ctx context.Context, want NAT) (netip.Prefix, error) {
+func (h *Handle) freeTransfer(ctx context.Context, want Firewall) (netip.Prefix, error) {
 	const attempts = 32
 next:
 	for n := range attempts {
 		candidate := transferAt(want.Lab, n)
 		for _, b := range want.Bridges {
-			if b.Subnet.IsValid() && b.Subnet.Overlaps(candidate) {
+			if b.Address.IsValid() && b.Address.Overlaps(candidate) {
 				continue next
 			}
 		}

@@ -5,17 +5,21 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
 	"golang.org/x/sys/unix"
 )
 
-// A lab's table is called like its namespace. It is the lab's because a chain without a hook says so, in the
-// comment of its one rule: "kvmlab:<lab> <digest>". The table comes to be whole, in one transaction of
-// nftables, so that no process and no signal finds it without its mark or with half of its rules.
+// A lab's tables, one of each family, are called like its namespace. They are the lab's because a chain without a hook
+// says so, in the comment of its one rule: "kvmlab:<lab> <digest>". They come to be whole, in one transaction of
+// nftables, so that no process and no signal finds one without its mark or with half of its rules.
 
 // ForeignTableError says that a table of nftables has a lab's name and not its mark.
 type ForeignTableError struct{ Name string }
@@ -24,29 +28,57 @@ func (e *ForeignTableError) Error() string {
 	return fmt.Sprintf("nftables table %q exists and was not made by kvmlab", e.Name)
 }
 
+// ErrNoNftables means that the kernel has no nftables, or not all that a lab's tables are made of.
+var ErrNoNftables = errors.New("no nftables")
+
 // markChain holds the mark. nft has no comments on tables before 0.9.7.
 const markChain = "kvmlab"
 
-// chain is a chain of a lab's table as it should be.
+// table is one of a lab's tables as it should be.
+type table struct {
+	family nftables.TableFamily
+	sets   []addressSet
+	maps   []linkMap
+	chains []chain
+}
+
+// addressSet holds addresses that were seen, for a while.
+type addressSet struct {
+	name    string
+	key     nftables.SetDatatype
+	size    uint32
+	timeout time.Duration
+}
+
+// linkMap says what becomes of packets by the name of their link.
+type linkMap struct {
+	name     string
+	verdicts map[string]rule // A verdict alone.
+}
+
+// chain is a chain of a table. One without a hook is jumped to.
 type chain struct {
 	name     string
 	kind     nftables.ChainType
 	hook     *nftables.ChainHook
 	priority *nftables.ChainPriority
-	drop     bool // The policy.
 	rules    []rule
 }
 
-// digest identifies the content of a table.
-func digest(chains []chain) string {
-	var text []byte
-	for _, c := range chains {
-		text = fmt.Appendf(text, "%s %s %d %d %t\n", c.name, c.kind, *c.hook, *c.priority, c.drop)
-		for _, r := range c.rules {
-			text = fmt.Appendln(text, r.text)
-		}
-	}
-	sum := sha256.Sum256(text)
+func familyWord(family nftables.TableFamily) string {
+	return map[nftables.TableFamily]string{
+		nftables.TableFamilyINet: "inet", nftables.TableFamilyARP: "arp", nftables.TableFamilyBridge: "bridge",
+	}[family]
+}
+
+// families are those that a lab can have tables of.
+func families() []nftables.TableFamily {
+	return []nftables.TableFamily{nftables.TableFamilyINet, nftables.TableFamilyARP, nftables.TableFamilyBridge}
+}
+
+// digest identifies the content of tables.
+func digest(tables []table) string {
+	sum := sha256.Sum256([]byte(strings.Join(tableCommands("", tables), "\n")))
 	return hex.EncodeToString(sum[:6])
 }
 
@@ -61,44 +93,81 @@ func (h *Handle) nft() (*nftables.Conn, error) {
 	return conn, nil
 }
 
-func tableOf(lab string) *nftables.Table {
-	return &nftables.Table{Name: NamespaceName(lab), Family: nftables.TableFamilyIPv4}
+func tableOf(family nftables.TableFamily, lab string) *nftables.Table {
+	return &nftables.Table{Name: NamespaceName(lab), Family: family}
 }
 
-// natMarks returns the digests of the labs' tables, by lab. A kernel without nftables has none.
-func (h *Handle) natMarks() (map[string]string, error) {
+// unsupported reports whether the kernel has no nftables, or none of a family.
+func unsupported(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPROTONOSUPPORT) ||
+		errors.Is(err, unix.EAFNOSUPPORT)
+}
+
+// hasTables reports whether the lab has tables in the namespace.
+func (h *Handle) hasTables(lab string) (bool, error) {
 	conn, err := h.nft()
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyIPv4)
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPROTONOSUPPORT) {
+	for _, family := range families() {
+		mark, err := readMark(conn, family, lab)
+		if err != nil || mark != "" {
+			return mark != "", err
+		}
+	}
+	return false, nil
+}
+
+// listTables names the tables of a family. A kernel without nftables has none.
+func listTables(conn *nftables.Conn, family nftables.TableFamily) ([]string, error) {
+	tables, err := conn.ListTablesOfFamily(family)
+	if unsupported(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list nftables tables: %w", classify(err))
 	}
-	marks := map[string]string{}
-	for _, table := range tables {
-		lab, ok := strings.CutPrefix(table.Name, namespacePrefix)
-		if !ok {
-			continue
-		}
-		mark, err := readMark(conn, lab)
+	var names []string
+	for _, t := range tables {
+		names = append(names, t.Name)
+	}
+	return names, nil
+}
+
+// firewallMarks returns the labs that have tables.
+func (h *Handle) firewallMarks() (map[string]bool, error) {
+	conn, err := h.nft()
+	if err != nil {
+		return nil, err
+	}
+	marks := map[string]bool{}
+	for _, family := range families() {
+		names, err := listTables(conn, family)
 		if err != nil {
 			return nil, err
 		}
-		if mark != "" {
-			marks[lab] = mark
+		for _, name := range names {
+			lab, ok := strings.CutPrefix(name, namespacePrefix)
+			if !ok || marks[lab] {
+				continue
+			}
+			mark, err := readMark(conn, family, lab)
+			if err != nil {
+				return nil, err
+			}
+			if mark != "" {
+				marks[lab] = true
+			}
 		}
 	}
 	return marks, nil
 }
 
 // readMark returns the digest in the mark of a lab's table; empty when the table is not there or not the lab's.
-func readMark(conn *nftables.Conn, lab string) (string, error) {
-	rules, err := conn.GetRules(tableOf(lab), &nftables.Chain{Name: markChain, Table: tableOf(lab)})
-	if errors.Is(err, unix.ENOENT) {
+func readMark(conn *nftables.Conn, family nftables.TableFamily, lab string) (string, error) {
+	t := tableOf(family, lab)
+	rules, err := conn.GetRules(t, &nftables.Chain{Name: markChain, Table: t})
+	if errors.Is(err, unix.ENOENT) || unsupported(err) {
 		return "", nil
 	}
 	if err != nil {
@@ -113,101 +182,237 @@ func readMark(conn *nftables.Conn, lab string) (string, error) {
 	return "", nil
 }
 
-// findTable reports whether the lab has a table, and its digest.
-func findTable(conn *nftables.Conn, lab string) (mark string, err error) {
-	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyIPv4)
-	if err != nil {
-		return "", fmt.Errorf("list nftables tables: %w", classify(err))
+// labTables returns the digests in the marks of a lab's tables, by family. A table of its name without a mark is a
+// [*ForeignTableError].
+func labTables(conn *nftables.Conn, lab string) (map[nftables.TableFamily]string, error) {
+	found := map[nftables.TableFamily]string{}
+	for _, family := range families() {
+		names, err := listTables(conn, family)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(names, NamespaceName(lab)) {
+			continue
+		}
+		mark, err := readMark(conn, family, lab)
+		if err != nil {
+			return nil, err
+		}
+		if mark == "" {
+			return nil, &ForeignTableError{Name: NamespaceName(lab)}
+		}
+		found[family] = mark
 	}
-	name := NamespaceName(lab)
-	if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == name }) {
-		return "", nil
-	}
-	mark, err = readMark(conn, lab)
-	if err == nil && mark == "" {
-		err = &ForeignTableError{Name: name}
-	}
-	return mark, err
+	return found, nil
 }
 
-// tableDrift tells in words how a lab's table differs from what is wanted.
-func (h *Handle) tableDrift(lab string, want []chain) (string, error) {
+// tableDrift tells in words how a lab's tables differ from what is wanted.
+func (h *Handle) tableDrift(lab string, want []table) (string, error) {
 	conn, err := h.nft()
 	if err != nil {
 		return "", err
 	}
-	mark, err := findTable(conn, lab)
-	switch {
-	case err != nil:
+	found, err := labTables(conn, lab)
+	if err != nil {
 		return "", err
-	case mark == "":
-		return "does not exist", nil
-	case mark != digest(want):
-		return "is for something else", nil
 	}
-	for _, c := range want {
-		rules, err := conn.GetRules(tableOf(lab), &nftables.Chain{Name: c.name, Table: tableOf(lab)})
-		if err != nil && !errors.Is(err, unix.ENOENT) {
-			return "", fmt.Errorf("read nftables table %q: %w", NamespaceName(lab), classify(err))
-		}
-		if len(rules) != len(c.rules) {
+	if len(found) == 0 && len(want) > 0 {
+		return "does not exist", nil
+	}
+	sum := digest(want)
+	for _, t := range want {
+		switch mark, there := found[t.family]; {
+		case !there:
 			return "has lost rules", nil
+		case mark != sum:
+			return "is for something else", nil
 		}
+		delete(found, t.family)
+		if whole, err := isWhole(conn, lab, t); err != nil || !whole {
+			return "has lost rules", err
+		}
+	}
+	if len(found) > 0 {
+		return "is for something else", nil
 	}
 	return "", nil
 }
 
-// replaceTable makes a lab's table, in place of the one that is there, in one transaction.
-func (h *Handle) replaceTable(lab string, want []chain) error {
+// isWhole reports whether a lab's table has as many rules and verdicts as it should.
+func isWhole(conn *nftables.Conn, lab string, want table) (bool, error) {
+	t := tableOf(want.family, lab)
+	for _, c := range want.chains {
+		rules, err := conn.GetRules(t, &nftables.Chain{Name: c.name, Table: t})
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return false, fmt.Errorf("read nftables table %q: %w", t.Name, classify(err))
+		}
+		if len(rules) != len(c.rules) {
+			return false, nil
+		}
+	}
+	for _, m := range want.maps {
+		elements, err := conn.GetSetElements(&nftables.Set{Table: t, Name: m.name})
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return false, fmt.Errorf("read nftables table %q: %w", t.Name, classify(err))
+		}
+		if len(elements) != len(m.verdicts) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// replaceTables makes a lab's tables, in place of those that are there, in one transaction.
+func (h *Handle) replaceTables(lab string, want []table) error {
 	conn, err := h.nft()
 	if err != nil {
 		return err
 	}
-	mark, err := findTable(conn, lab)
+	found, err := labTables(conn, lab)
 	if err != nil {
 		return err
 	}
-	table := tableOf(lab)
-	if mark != "" {
-		conn.DelTable(table)
+	for family := range found {
+		conn.DelTable(tableOf(family, lab))
 	}
-	conn.AddTable(table)
-	owner := conn.AddChain(&nftables.Chain{Name: markChain, Table: table})
-	conn.AddRule(&nftables.Rule{
-		Table: table, Chain: owner, Exprs: verdict(returns),
-		UserData: userdata.AppendString(nil, userdata.TypeComment, tableMark(lab, digest(want))),
-	})
-	for _, c := range want {
-		policy := nftables.ChainPolicyAccept
-		if c.drop {
-			policy = nftables.ChainPolicyDrop
-		}
-		made := conn.AddChain(&nftables.Chain{
-			Name: c.name, Table: table, Type: c.kind, Hooknum: c.hook, Priority: c.priority, Policy: &policy,
-		})
-		for _, r := range c.rules {
-			conn.AddRule(&nftables.Rule{Table: table, Chain: made, Exprs: r.exprs})
+	sum := digest(want)
+	for _, t := range want {
+		if err := addTable(conn, lab, t, sum); err != nil {
+			return fmt.Errorf("make nftables table %q: %w", NamespaceName(lab), classify(err))
 		}
 	}
 	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("make nftables table %q: %w", table.Name, classify(err))
+		if unsupported(err) || errors.Is(err, unix.ENOENT) { // The kernel's word for an expression that it does not have.
+			err = fmt.Errorf("%w: %w", ErrNoNftables, err)
+		}
+		return fmt.Errorf("make nftables table %q: %w", NamespaceName(lab), classify(err))
 	}
 	return nil
 }
 
-// removeTable removes a lab's table. A stranger's of that name stays.
-func (h *Handle) removeTable(lab string) (removed bool, err error) {
-	marks, err := h.natMarks()
-	if err != nil || marks[lab] == "" {
-		return false, err
+// addTable adds a table with its mark to the transaction: what others refer to comes first.
+func addTable(conn *nftables.Conn, lab string, want table, sum string) error {
+	t := conn.AddTable(tableOf(want.family, lab))
+	owner := conn.AddChain(&nftables.Chain{Name: markChain, Table: t})
+	conn.AddRule(&nftables.Rule{
+		Table: t, Chain: owner, Exprs: back().exprs,
+		UserData: userdata.AppendString(nil, userdata.TypeComment, tableMark(lab, sum)),
+	})
+	chains := map[string]*nftables.Chain{}
+	accept := nftables.ChainPolicyAccept
+	for _, c := range want.chains {
+		made := &nftables.Chain{Name: c.name, Table: t}
+		if c.hook != nil {
+			made.Type, made.Hooknum, made.Priority, made.Policy = c.kind, c.hook, c.priority, &accept
+		}
+		chains[c.name] = conn.AddChain(made)
 	}
+	for _, s := range want.sets {
+		set := &nftables.Set{
+			Table: t, Name: s.name, KeyType: s.key, Size: s.size, Dynamic: true, HasTimeout: true, Timeout: s.timeout,
+			KeyByteOrder: binaryutil.BigEndian,
+		}
+		if err := conn.AddSet(set, nil); err != nil {
+			return err
+		}
+	}
+	for _, m := range want.maps {
+		if err := addMap(conn, t, m); err != nil {
+			return err
+		}
+	}
+	for _, c := range want.chains {
+		for _, r := range c.rules {
+			conn.AddRule(&nftables.Rule{Table: t, Chain: chains[c.name], Exprs: r.exprs})
+		}
+	}
+	return nil
+}
+
+// elementsAtOnce fit into one attribute of netlink, which has at most 64 KiB.
+const elementsAtOnce = 256
+
+func addMap(conn *nftables.Conn, t *nftables.Table, m linkMap) error {
+	set := &nftables.Set{
+		Table: t, Name: m.name, IsMap: true, KeyType: nftables.TypeIFName, DataType: nftables.TypeVerdict,
+		KeyByteOrder: binaryutil.NativeEndian,
+	}
+	if err := conn.AddSet(set, nil); err != nil {
+		return err
+	}
+	var elements []nftables.SetElement
+	for _, name := range slices.Sorted(maps.Keys(m.verdicts)) {
+		v, ok := m.verdicts[name].exprs[0].(*expr.Verdict)
+		if !ok {
+			return fmt.Errorf("%q is no verdict", m.verdicts[name].text)
+		}
+		elements = append(elements, nftables.SetElement{Key: linkKey(name), VerdictData: v})
+	}
+	for some := range slices.Chunk(elements, elementsAtOnce) {
+		if err := conn.SetAddElements(set, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeTables removes a lab's tables. A stranger's of that name stay.
+func (h *Handle) removeTables(lab string) (removed bool, err error) {
 	conn, err := h.nft()
 	if err != nil {
 		return false, err
 	}
-	conn.DelTable(tableOf(lab))
+	for _, family := range families() {
+		mark, err := readMark(conn, family, lab)
+		if err != nil {
+			return false, err
+		}
+		if mark != "" {
+			conn.DelTable(tableOf(family, lab))
+			removed = true
+		}
+	}
+	if !removed {
+		return false, nil
+	}
 	if err := conn.Flush(); err != nil {
 		return false, fmt.Errorf("remove nftables table %q: %w", NamespaceName(lab), classify(err))
 	}
 	return true, nil
+}
+
+// tableCommands are the commands that make tables, without their marks.
+func tableCommands(lab string, tables []table) []string {
+	var commands []string
+	add := func(format string, args ...any) {
+		commands = append(commands, "nft 'add "+fmt.Sprintf(format, args...)+"'")
+	}
+	for _, t := range tables {
+		name := familyWord(t.family) + " " + NamespaceName(lab)
+		add("table %s", name)
+		for _, s := range t.sets {
+			add("set %s %s { type %s; size %d; flags dynamic,timeout; timeout %ds; }", name, s.name, s.key.Name, s.size, int(s.timeout.Seconds()))
+		}
+		for _, c := range t.chains {
+			if c.hook == nil {
+				add("chain %s %s", name, c.name)
+				continue
+			}
+			add("chain %s %s { type %s hook %s priority %d; policy accept; }", name, c.name, c.kind, c.name, *c.priority)
+		}
+		for _, m := range t.maps {
+			add("map %s %s { type ifname : verdict; }", name, m.name)
+			var elements []string
+			for _, link := range slices.Sorted(maps.Keys(m.verdicts)) {
+				elements = append(elements, fmt.Sprintf(`"%s" : %s`, link, m.verdicts[link].text))
+			}
+			add("element %s %s { %s }", name, m.name, strings.Join(elements, ", "))
+		}
+		for _, c := range t.chains {
+			for _, r := range c.rules {
+				add("rule %s %s %s", name, c.name, r.text)
+			}
+		}
+	}
+	return commands
 }

@@ -153,6 +153,18 @@ const (
 	NotYetSupported  Code = "KL210" // asked for in the file, not built yet
 )
 
+// What guests may reach beyond their bridges (KL130–KL149).
+const (
+	BadService      Code = "KL130" // not tcp/PORT or udp/PORT
+	AllowForNobody  Code = "KL131" // services of a host that is on no bridge
+	BadNetwork      Code = "KL132" // not a network
+	ReachWithoutNAT Code = "KL133" // networks without a way to them
+	SealRefused     Code = "KL134" // IPv6 cannot be switched off on a link
+	ManyNetworks    Code = "KL135" // the host has more networks than a firewall can name
+	NoNftables      Code = "KL136" // the kernel has no nftables, or too little of it
+	ForwardDropped  Code = "KL137" // warning: another firewall drops what labs with a way out send
+)
+
 // libvirt and guests (KL300–KL329).
 const (
 	ForeignDomain     Code = "KL300" // a domain of that name is not ours

@@ -91,11 +91,12 @@ not touch it.`,
 	{
 		Code: ForeignTable, Exit: ExitHost, Args: []string{"table"},
 		Summary: `there is already an nftables table {{quote .table}}, and it is not kvmlab's`,
-		Hint:    `rename the lab (--name), or remove the table: sudo nft delete table ip {{.table}}`,
+		Hint:    `rename the lab (--name), or remove the table: sudo nft delete table inet {{.table}}`,
 		Explanation: `
-The way out of a lab (internet: nat) is one table of nftables that is called
-kvmlab-<lab> and carries a mark. One of that name exists without the mark, so
-kvmlab will not touch it. "nft list table ip" with its name shows what it does.`,
+What a lab's guests may reach is said by tables of nftables that are called
+kvmlab-<lab> and carry a mark. One of that name exists without the mark, so
+kvmlab will not touch it. "nft list ruleset" shows what it does and of which
+family it is.`,
 	},
 	{
 		Code: NotForwarding, Exit: ExitHost,

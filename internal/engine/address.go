@@ -13,18 +13,18 @@ const (
 	_              Kind = iota
 	KindNamespace       // an isolated lab's network namespace; there is one
 	KindBridge          // a bridge, with the host's address on it
-	KindNAT             // the way out of the lab's bridges; there is one
+	KindFirewall        // what guests may reach beyond their bridges; there is one
 	KindSupervisor      // the lab's supervisor process; there is one
 	KindTap             // a tap on a bridge
 	KindDomain          // a guest: a libvirt domain, defined and running
 )
 
 var kindNames = [...]string{
-	KindNamespace: "netns", KindBridge: "bridge", KindNAT: "nat", KindSupervisor: "supervisor", KindTap: "tap", KindDomain: "domain",
+	KindNamespace: "netns", KindBridge: "bridge", KindFirewall: "firewall", KindSupervisor: "supervisor", KindTap: "tap", KindDomain: "domain",
 }
 
 // single reports whether a lab has at most one object of the kind, which then needs no name.
-func (k Kind) single() bool { return k == KindNamespace || k == KindNAT || k == KindSupervisor }
+func (k Kind) single() bool { return k == KindNamespace || k == KindFirewall || k == KindSupervisor }
 
 // String returns the word that addresses begin with.
 func (k Kind) String() string {
@@ -35,7 +35,7 @@ func (k Kind) String() string {
 }
 
 // Address names an object within its lab. Its text is "bridge.br1", "tap.tap1", "domain.pc1", "supervisor",
-// "netns" or "nat".
+// "netns" or "firewall".
 type Address struct {
 	Kind Kind
 	Name string // the bridge, the tap or the guest; empty for what a lab has only one of
@@ -45,7 +45,7 @@ type Address struct {
 var (
 	supervisorAddress = Address{Kind: KindSupervisor}
 	namespaceAddress  = Address{Kind: KindNamespace}
-	natAddress        = Address{Kind: KindNAT}
+	firewallAddress   = Address{Kind: KindFirewall}
 )
 
 // String writes the address.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type run struct {
 	domains  map[string]vm.Domain
 	prepared map[string]bool            // guests that have a template
 	owners   map[Address]netsetup.Owner // the marks of links that are to be removed
+	own      []netip.Prefix             // the host's own networks
 
 	mu    sync.Mutex
 	begun []begun             // in the order of their begin records
@@ -106,7 +108,7 @@ func (r *run) applied(a Address) string {
 		if g, ok := r.lab.Guest(a.Name); ok {
 			return g.Image
 		}
-	case KindNamespace, KindBridge, KindTap, KindNAT: // the kernel tells all that there is to know
+	case KindNamespace, KindBridge, KindTap, KindFirewall: // the kernel tells all that there is to know
 	}
 	return ""
 }

@@ -38,15 +38,20 @@ func NewDownPlan(name string, seen *Observed) *Plan {
 			add(domainAddress(d), d.Name, removeDomainCommands(d.Name), nil)
 		}
 	}
-	if seen.NAT.There {
-		add(natAddress, natAddress.String(), []string{"nft delete table ip " + netsetup.NamespaceName(name)}, nil)
-	}
+	domains := slices.Clone(removed)
 	if seen.Supervisor.Running {
 		kill := []string{fmt.Sprintf("kill %d", seen.Supervisor.PID)}
 		add(supervisorAddress, supervisorAddress.String(), kill, removed)
 	}
+	if seen.Firewall.There { // Once no guest runs any more.
+		commands := netsetup.RemoveFirewallCommands(name)
+		if seen.isolated() {
+			commands = typedIn(name, commands)
+		}
+		add(firewallAddress, netsetup.NamespaceName(name), commands, domains)
+	}
 	for _, kind := range []netsetup.Kind{netsetup.KindTap, netsetup.KindBridge} {
-		after := slices.Clone(removed)
+		after := slices.DeleteFunc(slices.Clone(removed), func(a Address) bool { return a == firewallAddress })
 		for _, l := range seen.Inside {
 			if l.Kind == kind && ours(l, name) {
 				add(linkAddress(l), l.Name, typedIn(name, netsetup.RemoveCommands(l.Name, l.Kind)), after)
@@ -162,7 +167,7 @@ func (e *Engine) unmarked(files state.Lab, seen *Observed) []Drift {
 			foreign = ok && (!d.Owned || d.Owner.Lab != files.Name())
 		case KindNamespace:
 			foreign = seen.Namespace == NamespaceForeign
-		case KindSupervisor, KindNAT: // known by a lock that nobody else takes; by its mark
+		case KindSupervisor, KindFirewall: // known by a lock that nobody else takes; by its mark
 		}
 		if foreign {
 			left = append(left, Drift{Address: a, Problem: object + " does not carry the lab's mark (any more)"})

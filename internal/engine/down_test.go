@@ -196,7 +196,7 @@ func TestStatus(t *testing.T) {
 	if err := os.RemoveAll(b.cfg.Dirs.State); err != nil {
 		t.Fatal(err)
 	}
-	if c, drift := status(); c != engine.Degraded || len(drift) != 6 {
+	if c, drift := status(); c != engine.Degraded || len(drift) != 7 {
 		t.Error(c, drift)
 	}
 }

@@ -23,16 +23,18 @@ type Network interface {
 	RemoveLink(ctx context.Context, name string, owner netsetup.Owner) (removed bool, err error)
 	// MoveTap takes a staged tap to the namespace of a lab and names it.
 	MoveTap(ctx context.Context, owner netsetup.Owner, lab, name string) error
-	WayOut
+	Border
 }
 
-// WayOut is the part of a Network that connects labs with what is outside of them. It is asked of the host's only.
-type WayOut interface {
-	FindNAT(ctx context.Context, lab string) (there bool, err error)
-	NATLabs(ctx context.Context) ([]string, error)
-	NATDrift(ctx context.Context, want netsetup.NAT) (problem string, err error)
-	EnsureNAT(ctx context.Context, want netsetup.NAT) (changed bool, err error)
-	RemoveNAT(ctx context.Context, lab string) (removed bool, err error)
+// Border is the part of a Network between labs and what is outside of them. It is asked of the host's only.
+type Border interface {
+	FindFirewall(ctx context.Context, lab string) (there bool, err error)
+	FirewallLabs(ctx context.Context) ([]string, error)
+	FirewallDrift(ctx context.Context, want netsetup.Firewall) (problem string, err error)
+	EnsureFirewall(ctx context.Context, want netsetup.Firewall) (changed bool, err error)
+	RemoveFirewall(ctx context.Context, lab string) (removed bool, err error)
+	// Networks are the host's own, but for the lab's.
+	Networks(ctx context.Context, lab string) ([]netip.Prefix, error)
 	CheckForwarding() error
 }
 

@@ -172,8 +172,8 @@ func (b *bench) objects() []string {
 			found = append(found, "link "+name+"/"+l.Name+" "+l.Owner.Lab)
 		}
 	}
-	for lab := range b.ways {
-		found = append(found, "nat "+lab)
+	for lab := range b.walls {
+		found = append(found, "firewall "+lab)
 	}
 	for _, d := range b.domains {
 		found = append(found, "domain "+d.Name+" "+d.Owner.Lab+" "+d.Run.String())

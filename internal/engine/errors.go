@@ -57,6 +57,12 @@ func explainNetwork(action string, err error) error {
 		return diag.New(diag.NoTun, diag.Args{"path": "/dev/net/tun"}).Wrap(err)
 	case errors.Is(err, netsetup.ErrNotForwarding):
 		return diag.New(diag.NotForwarding, nil).Wrap(err)
+	case errors.Is(err, netsetup.ErrSealed):
+		return diag.New(diag.SealRefused, diag.Args{"action": action}).Wrap(err)
+	case errors.Is(err, netsetup.ErrManyNetworks):
+		return diag.New(diag.ManyNetworks, nil).Wrap(err)
+	case errors.Is(err, netsetup.ErrNoNftables):
+		return diag.New(diag.NoNftables, nil).Wrap(err)
 	case errors.Is(err, netsetup.ErrPermission):
 		code = diag.NetworkDenied
 	}

@@ -79,9 +79,9 @@ func TestUpRollsBackAfterEveryFailure(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					// 1 bridge, 3 taps, 1 supervisor, 3 times define and start, and none; isolated also the namespace, and
+					// 1 bridge, 3 taps, 1 firewall, 1 supervisor, 3 times define and start, and none; isolated also the namespace, and
 					// for each guest its tap staged (twice), moved and mended, and a second start.
-					want := map[lab.Isolation]int{lab.Host: 12, lab.Netns: 28}
+					want := map[lab.Isolation]int{lab.Host: 13, lab.Netns: 29}
 					if at != want[l.Isolation] {
 						t.Errorf("%d operations were tried", at-1)
 					}
@@ -118,7 +118,7 @@ func TestUpRollsBackWhenInterruptedAtEveryRecord(t *testing.T) {
 				_, err := b.up(ctx, l)
 				cancel()
 				if !interrupts.reached() {
-					want := map[lab.Isolation]int{lab.Host: 17, lab.Netns: 19} // begin and done of eight changes, or nine, and none
+					want := map[lab.Isolation]int{lab.Host: 19, lab.Netns: 21} // begin and done of nine changes, or ten, and none
 					if err != nil || at != want[l.Isolation] {
 						t.Errorf("%d records, %v", at-1, err)
 					}
@@ -235,7 +235,7 @@ func TestReadyDecides(t *testing.T) {
 	b := newBench(t)
 	l := threeTaps("class", 0)
 	ready := func(context.Context, *lab.Lab) error {
-		if len(b.objects()) != 8 {
+		if len(b.objects()) != 9 {
 			t.Errorf("ready was asked of %v", b.objects())
 		}
 		return noLease
@@ -254,7 +254,7 @@ func TestReadyDecides(t *testing.T) {
 	if _, err := engine.New(b.cfg).Up(t.Context(), l.Name, fixed(l), engine.UpOptions{Ready: ready}); !errors.Is(err, noLease) {
 		t.Error(err)
 	}
-	if got := b.objects(); len(got) != 8 || !slices.Contains(got, "domain class-pc3 class shutoff") {
+	if got := b.objects(); len(got) != 9 || !slices.Contains(got, "domain class-pc3 class shutoff") {
 		t.Errorf("after a heal that was taken back: %v", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/engine"
+	"github.com/kvmlab/kvmlab/internal/lab"
 	"github.com/kvmlab/kvmlab/internal/nstest"
 	"github.com/kvmlab/kvmlab/internal/state"
 	"github.com/kvmlab/kvmlab/netsetup"
@@ -107,7 +109,8 @@ func (k *kernelBench) snapshot(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return lines
+	nstest.RequireCommand(t, "nft")
+	return append(lines, strings.Split(k.ns.Run(t, "nft list tables"), "\n")...)
 }
 
 func TestLabOnRealLinks(t *testing.T) {
@@ -135,6 +138,9 @@ func TestLabOnRealLinks(t *testing.T) {
 		{"sysctl -qw net.ipv6.conf.tap2.disable_ipv6=0", []string{"~ tap.tap2"}},
 		{"sysctl -qw net.ipv4.conf.br1.arp_ignore=0", []string{"~ bridge.br1"}},
 		{"ip link set br1 type bridge stp_state 1", []string{"~ bridge.br1"}},
+		{"nft delete table inet kvmlab-class", []string{"~ firewall"}},
+		{"nft delete table arp kvmlab-class", []string{"~ firewall"}},
+		{"nft flush chain inet kvmlab-class to-host-br1", []string{"~ firewall"}},
 		{"ip link del br1", []string{"+ bridge.br1", "~ supervisor", "~ tap.tap1", "~ tap.tap2", "~ tap.tap3"}},
 	} {
 		k.ns.Run(t, test.command)
@@ -154,6 +160,29 @@ func TestLabOnRealLinks(t *testing.T) {
 	if diff := cmp.Diff(before, k.snapshot(t)); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// TestMovingHost takes a lab with a way out to another network. The way out does not lead there either.
+func TestMovingHost(t *testing.T) {
+	k := newKernelBench(t)
+	l := threeTaps("class", 0)
+	l.Bridges[0].Internet = lab.NAT
+	k.ns.Run(t, "sysctl -qw net.ipv4.ip_forward=1")
+	k.mustUp(t, l)
+	k.ns.Run(t, "ip link add eth0 type bridge")
+	k.ns.Run(t, "ip link set eth0 up")
+	k.ns.Run(t, "ip addr add 203.0.113.7/24 dev eth0")
+	plan := k.mustUp(t, l)
+	if c, ok := plan.Change(engine.Address{Kind: engine.KindFirewall}); !ok || len(plan.Changes) != 1 || c.Action != engine.Update {
+		t.Errorf("with another network:\n%s", plan.Text(false))
+	}
+	if rules := k.ns.Run(t, "nft list chain inet kvmlab-class from-br1"); !strings.Contains(rules, "ip daddr 203.0.113.0/24 drop") {
+		t.Error(rules)
+	}
+	if plan := k.mustUp(t, l); len(plan.Changes) > 0 {
+		t.Errorf("not mended:\n%s", plan.Text(false))
+	}
+	k.mustDown(t, l.Name)
 }
 
 func TestRealLinksAfterInterruptsAndCrashes(t *testing.T) {

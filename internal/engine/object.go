@@ -73,8 +73,8 @@ func (r *run) ensure(ctx context.Context, c Change) error {
 		return r.ensureBridge(ctx, c.Address.Name)
 	case KindTap:
 		return r.ensureTap(ctx, c)
-	case KindNAT:
-		return r.ensureNAT(ctx)
+	case KindFirewall:
+		return r.ensureFirewall(ctx)
 	case KindSupervisor:
 		return r.ensureSupervisor(ctx, c.Action)
 	case KindDomain:
@@ -196,8 +196,8 @@ func (r *run) remove(ctx context.Context, c Change) error {
 		return nil
 	case KindNamespace:
 		return r.removeNamespace(ctx)
-	case KindNAT:
-		return r.removeNAT(ctx)
+	case KindFirewall:
+		return r.removeFirewall(ctx)
 	case KindSupervisor:
 		if err := r.e.cfg.Supervisor(r.files).Stop(ctx); err != nil {
 			return fmt.Errorf("stop supervisor: %w", err)

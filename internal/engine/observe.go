@@ -20,7 +20,7 @@ type Observed struct {
 	Links      []netsetup.Link // of the host's network namespace
 	Namespace  NamespaceState
 	Inside     []netsetup.Link // of the lab's own namespace
-	NAT        NATState
+	Firewall   FirewallState
 	Domains    []vm.State
 	Supervisor SupervisorState
 	// Overlaps are, by wanted bridge, what of the host is in the way of its subnet.
@@ -67,8 +67,8 @@ func (e *Engine) observe(ctx context.Context, files state.Lab) (*Observed, error
 	})
 	wg.Go(func() {
 		var err error
-		if seen.NAT.There, err = e.cfg.Network.FindNAT(ctx, files.Name()); err != nil {
-			errs[4] = explainNetwork("look for the lab's way out", err)
+		if seen.Firewall.There, err = e.cfg.Network.FindFirewall(ctx, files.Name()); err != nil {
+			errs[4] = explainNetwork("look for the lab's firewall", err)
 		}
 	})
 	wg.Wait()
@@ -166,7 +166,7 @@ func (o *Observed) domainNamed(name string) (vm.State, bool) {
 
 // empty reports that nothing on the host is the lab's.
 func (o *Observed) empty(labName string) bool {
-	return !o.Supervisor.Running && !o.isolated() && !o.NAT.There &&
+	return !o.Supervisor.Running && !o.isolated() && !o.Firewall.There &&
 		!slices.ContainsFunc(o.Links, func(l netsetup.Link) bool { return ours(l, labName) }) &&
 		!slices.ContainsFunc(o.Domains, func(d vm.State) bool { return d.Owned && d.Owner.Lab == labName })
 }

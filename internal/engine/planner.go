@@ -21,13 +21,13 @@ func NewPlan(want *lab.Lab, seen *Observed, tapOwner TapOwner) *Plan {
 	for _, b := range want.Bridges {
 		p.bridge(b)
 	}
-	p.nat()
 	p.supervisor()
 	for _, g := range want.Guests {
 		for _, nic := range g.NICs {
 			p.tap(nic)
 		}
 	}
+	p.firewall()
 	for _, g := range want.Guests {
 		p.domain(g)
 	}
@@ -211,7 +211,7 @@ func (p *planner) supervisor() {
 
 func (p *planner) domain(g lab.Guest) {
 	a, name := Address{KindDomain, g.Name}, p.want.DomainName(g.Name)
-	after := []Address{supervisorAddress}
+	after := []Address{supervisorAddress, firewallAddress}
 	for _, nic := range g.NICs {
 		after = append(after, Address{KindTap, nic.Tap}, Address{KindBridge, nic.Bridge})
 	}

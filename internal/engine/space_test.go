@@ -246,55 +246,64 @@ func (n namespaces) Remove(ctx context.Context, lab string) (bool, error) {
 	return ok, nil
 }
 
-func (s space) FindNAT(ctx context.Context, lab string) (bool, error) {
-	end, err := s.begin(ctx, "read nat")
+func (s space) FindFirewall(ctx context.Context, lab string) (bool, error) {
+	end, err := s.begin(ctx, "read firewall")
 	if err != nil {
 		return false, err
 	}
 	defer end()
-	_, ok := s.ways[lab]
+	_, ok := s.walls[lab]
 	return ok, nil
 }
 
-func (s space) NATLabs(ctx context.Context) ([]string, error) {
-	end, err := s.begin(ctx, "read nat")
+func (s space) FirewallLabs(ctx context.Context) ([]string, error) {
+	end, err := s.begin(ctx, "read firewall")
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	return slices.Sorted(maps.Keys(s.ways)), nil
+	return slices.Sorted(maps.Keys(s.walls)), nil
 }
 
-func (s space) NATDrift(ctx context.Context, want netsetup.NAT) (string, error) {
-	end, err := s.begin(ctx, "read nat")
+func (s space) FirewallDrift(ctx context.Context, want netsetup.Firewall) (string, error) {
+	end, err := s.begin(ctx, "read firewall")
 	if err != nil {
 		return "", err
 	}
 	defer end()
-	if cmp.Equal(s.ways[want.Lab], want, cmpopts.EquateComparable(netip.Prefix{})) {
+	if cmp.Equal(s.walls[want.Lab], want, cmpopts.EquateComparable(netip.Prefix{})) {
 		return "", nil
 	}
 	return "is for something else", nil
 }
 
-func (s space) EnsureNAT(ctx context.Context, want netsetup.NAT) (bool, error) {
-	end, err := s.begin(ctx, "ensure nat")
+func (s space) EnsureFirewall(ctx context.Context, want netsetup.Firewall) (bool, error) {
+	end, err := s.begin(ctx, "ensure firewall")
 	if err != nil {
 		return false, err
 	}
 	defer end()
-	s.ways[want.Lab] = want
+	s.walls[want.Lab] = want
 	return true, nil
 }
 
-func (s space) RemoveNAT(ctx context.Context, lab string) (bool, error) {
-	end, err := s.begin(ctx, "remove nat")
+func (s space) RemoveFirewall(ctx context.Context, lab string) (bool, error) {
+	end, err := s.begin(ctx, "remove firewall")
 	if err != nil {
 		return false, err
 	}
 	defer end()
-	delete(s.ways, lab)
+	delete(s.walls, lab)
 	return true, nil
+}
+
+func (s space) Networks(ctx context.Context, _ string) ([]netip.Prefix, error) {
+	end, err := s.begin(ctx, "read networks")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return s.networks, nil
 }
 
 func (s space) CheckForwarding() error {

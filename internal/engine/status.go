@@ -73,8 +73,8 @@ func (e *Engine) Labs(ctx context.Context) ([]string, error) {
 	}
 	isolated, namespacesErr := e.cfg.Namespaces.Labs(ctx)
 	names = append(names, isolated...)
-	connected, natErr := e.cfg.Network.NATLabs(ctx)
-	names = append(names, connected...)
+	walled, firewallsErr := e.cfg.Network.FirewallLabs(ctx)
+	names = append(names, walled...)
 	domains, domainsErr := e.cfg.Hypervisor.Domains(ctx)
 	for _, d := range domains {
 		if d.Owned {
@@ -82,7 +82,7 @@ func (e *Engine) Labs(ctx context.Context) ([]string, error) {
 		}
 	}
 	slices.Sort(names)
-	if linksErr = errors.Join(linksErr, namespacesErr, natErr); linksErr != nil {
+	if linksErr = errors.Join(linksErr, namespacesErr, firewallsErr); linksErr != nil {
 		linksErr = explainNetwork("read the network links", linksErr)
 	}
 	if domainsErr != nil {
@@ -106,7 +106,7 @@ func (e *Engine) Status(ctx context.Context, name string) (*Status, error) {
 		return nil, err
 	}
 	if want != nil {
-		if err := e.lookOut(ctx, want, seen); err != nil {
+		if err := e.lookFirewall(ctx, want, seen); err != nil {
 			return nil, err
 		}
 	}

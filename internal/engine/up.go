@@ -62,7 +62,7 @@ func (e *Engine) prepare(ctx context.Context, files state.Lab, resolve Resolver)
 	if err := e.overlaps(ctx, p.want, p.seen); err != nil {
 		return p, err
 	}
-	if err := e.lookOut(ctx, p.want, p.seen); err != nil {
+	if err := e.lookFirewall(ctx, p.want, p.seen); err != nil {
 		return p, err
 	}
 	p.plan = NewPlan(p.want, p.seen, e.cfg.TapOwner)
@@ -105,7 +105,7 @@ func (e *Engine) Up(ctx context.Context, name string, resolve Resolver, opts UpO
 
 // bringUp carries a plan out, and takes it back when that does not succeed.
 func (e *Engine) bringUp(ctx context.Context, files state.Lab, p prepared, opts UpOptions) (err error) {
-	r := &run{e: e, name: files.Name(), lab: p.want, files: files}
+	r := &run{e: e, name: files.Name(), lab: p.want, files: files, own: p.seen.Firewall.Own}
 	defer func() { err = errors.Join(err, r.leave()) }()
 	if len(p.plan.Changes) == 0 {
 		// What was there before this run is not this run's to take back.

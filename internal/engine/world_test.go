@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -19,7 +20,7 @@ type world struct {
 	mu          sync.Mutex
 	links       map[string]netsetup.Link            // of the host's network namespace
 	spaces      map[string]map[string]netsetup.Link // of the isolated labs' namespaces
-	ways        map[string]netsetup.NAT             // the ways out, by lab
+	walls       map[string]netsetup.Firewall        // by lab
 	domains     map[string]*domain
 	supervisors map[string]string // by lab: the lab.json that it serves
 	index       int               // the last one given to a link
@@ -30,6 +31,8 @@ type world struct {
 	blocked func(op string) bool
 	// noForwarding makes the host no router.
 	noForwarding bool
+	// networks are the host's own.
+	networks []netip.Prefix
 }
 
 // domain is a domain in libvirt. open are the indexes of the taps that its QEMU has open.
@@ -41,7 +44,7 @@ type domain struct {
 func newWorld() *world {
 	return &world{
 		links: map[string]netsetup.Link{}, spaces: map[string]map[string]netsetup.Link{},
-		ways: map[string]netsetup.NAT{}, domains: map[string]*domain{}, supervisors: map[string]string{},
+		walls: map[string]netsetup.Firewall{}, domains: map[string]*domain{}, supervisors: map[string]string{},
 	}
 }
 

@@ -45,7 +45,7 @@ const (
 	_ Internet = iota
 	// NoInternet keeps all traffic on the bridge.
 	NoInternet
-	// NAT forwards and masquerades to the host's own networks.
+	// NAT forwards to the internet, under the host's own address.
 	NAT
 )
 

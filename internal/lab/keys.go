@@ -37,6 +37,7 @@ func labKeys() []yamlfile.Key[Spec] {
 			Name: "isolation", Schema: yamlfile.Words(Host, Host, Netns),
 			Doc: "Where bridges and taps live: in the host's own network namespace (host), or in one of the lab's own (netns).",
 		}, "a word", yamlfile.ParseWord(Host, Netns), func(s *Spec) *yamlfile.Field[Isolation] { return &s.Isolation }),
+		hostKey(),
 		{
 			Name: "bridges", Schema: yamlfile.ListOf(yamlfile.ObjectSchema("A bridge: one Ethernet segment.", bridgeKeys()), maxBridges),
 			Doc: "The lab's bridges.",
@@ -78,6 +79,7 @@ func bridgeKeys() []yamlfile.Key[BridgeSpec] {
 			Name: "internet", Schema: yamlfile.Words(NoInternet, NoInternet, NAT),
 			Doc: "Whether guests get out of the lab: not at all (none), or through the host under its address (nat).",
 		}, "a word", yamlfile.ParseWord(NoInternet, NAT), func(b *BridgeSpec) *yamlfile.Field[Internet] { return &b.Internet }),
+		reachKey(),
 		{
 			Name: "dhcp", Schema: yamlfile.Either(offSchema(), yamlfile.ObjectSchema("What the DHCP server of the bridge hands out.", allDHCPKeys())),
 			Doc:  "What kvmlab's DHCP server hands out on this bridge, or off (also when left out) for no server.",

@@ -27,6 +27,8 @@ type Lab struct {
 	Version   int       `json:"version"`
 	Name      string    `json:"name"`
 	Isolation Isolation `json:"isolation"`
+	// HostAllow are the services of the host that guests may use, beside DHCP, ARP and ping.
+	HostAllow []Service `json:"host_allow,omitempty"`
 	Bridges   []Bridge  `json:"bridges"`
 	Guests    []Guest   `json:"guests"`
 }
@@ -39,6 +41,8 @@ type Bridge struct {
 	// zero Prefix makes a bare switch: the host has no address on it.
 	Address  netip.Prefix `json:"address,omitzero"`
 	Internet Internet     `json:"internet"`
+	// Reach are networks that guests get to beside the internet, with NAT.
+	Reach []netip.Prefix `json:"reach,omitempty"`
 	// DHCP is nil when kvmlab serves no DHCP here.
 	DHCP *DHCP `json:"dhcp,omitempty"`
 }

@@ -35,6 +35,7 @@ func parse(d *yamlfile.Decoder, spec *Spec, file string, src []byte) {
 	}
 	checkLinkNames(d, spec)
 	checkBridges(d, spec)
+	checkBorder(d, spec)
 	checkGuests(d, spec)
 	for i := range spec.Bridges {
 		checkDHCP(d, spec, &spec.Bridges[i])

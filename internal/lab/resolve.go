@@ -53,6 +53,9 @@ func Resolve(spec *Spec, opts ResolveOptions) (*Lab, error) {
 		}
 		l.Name = opts.Name
 	}
+	if len(spec.HostAllow) > 0 {
+		l.HostAllow = values(spec.HostAllow)
+	}
 	for _, g := range spec.Guests {
 		l.Guests = append(l.Guests, newGuest(l.Name, g))
 	}
@@ -192,6 +195,9 @@ func previousMAC(previous *Lab, guest, nic string) macgen.MAC {
 
 func newBridge(b BridgeSpec, l *Lab) Bridge {
 	bridge := Bridge{Name: b.Name.Value, Address: b.Address.Value, Internet: b.Internet.Or(NoInternet)}
+	if len(b.Reach) > 0 {
+		bridge.Reach = values(b.Reach)
+	}
 	if b.DHCP == nil {
 		return bridge
 	}

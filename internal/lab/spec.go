@@ -17,6 +17,7 @@ type Spec struct {
 	Version   yamlfile.Field[int]
 	Name      yamlfile.Field[string]
 	Isolation yamlfile.Field[Isolation]
+	HostAllow []yamlfile.Field[Service]
 	Bridges   []BridgeSpec
 	Guests    []GuestSpec
 	// Warnings are what is allowed and yet probably not meant, by position.
@@ -30,6 +31,7 @@ type BridgeSpec struct {
 	Address yamlfile.Field[netip.Prefix]
 	// Internet is none unless set.
 	Internet yamlfile.Field[Internet]
+	Reach    []yamlfile.Field[netip.Prefix]
 	// DHCP is nil for `dhcp: off` and when the key is left out.
 	DHCP *DHCPSpec
 }
