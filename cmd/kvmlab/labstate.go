@@ -34,10 +34,37 @@ type labState struct {
 }
 
 type bridgeState struct {
-	Name    string    `json:"name"`
-	Address string    `json:"address"`
-	Up      bool      `json:"up"`
-	DHCP    dhcpState `json:"dhcp"`
+	Name    string     `json:"name"`
+	Address string     `json:"address"`
+	Up      bool       `json:"up"`
+	DHCP    dhcpState  `json:"dhcp"`
+	Reach   reachState `json:"reach"`
+}
+
+// reachState says what guests on a bridge reach beside one another. What other firewalls of the host drop is not in it.
+type reachState struct {
+	// Host is how they reach this computer, at the bridge's address: arp, dhcp, ping, and the services of the lab file.
+	Host     []string     `json:"host"`
+	Internet lab.Internet `json:"internet"`
+	// Networks are what they get to beside the internet.
+	Networks []string `json:"networks"`
+}
+
+func reachOf(l *lab.Lab, b lab.Bridge) reachState {
+	reach := reachState{Host: []string{}, Internet: b.Internet, Networks: []string{}}
+	if b.Address.IsValid() {
+		reach.Host = append(reach.Host, "arp", "ping")
+		if b.DHCP != nil {
+			reach.Host = append(reach.Host, "dhcp")
+		}
+		for _, s := range l.HostAllow {
+			reach.Host = append(reach.Host, s.String())
+		}
+	}
+	for _, n := range b.Reach {
+		reach.Networks = append(reach.Networks, n.String())
+	}
+	return reach
 }
 
 // dhcpState says who answers DHCP on a bridge.
@@ -138,7 +165,7 @@ func askSupervisor(ctx context.Context, running bool, socket string) supervisor.
 func bridgeStates(seen *engine.Status, sv supervisor.Status) []bridgeState {
 	var out []bridgeState
 	for _, bridge := range seen.Lab.Bridges {
-		b := bridgeState{Name: bridge.Name, DHCP: dhcpState{Enabled: bridge.DHCP != nil}}
+		b := bridgeState{Name: bridge.Name, DHCP: dhcpState{Enabled: bridge.DHCP != nil}, Reach: reachOf(seen.Lab, bridge)}
 		if bridge.Address.IsValid() {
 			b.Address = bridge.Address.String()
 		}

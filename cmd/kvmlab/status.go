@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kvmlab/kvmlab/internal/cliui"
+	"github.com/kvmlab/kvmlab/internal/lab"
 )
 
 func newStatusCmd(a *app) *cobra.Command {
@@ -103,6 +105,7 @@ func writeStatus(a *app, st labState, apart bool) error {
 	}
 	for _, b := range st.Bridges {
 		fmt.Fprintln(&out, "  "+bridgeLine(a, b, st.Supervisor.Running))
+		fmt.Fprintln(&out, "    "+reachLine(a, b))
 		if len(b.DHCP.Faults) > 0 {
 			fmt.Fprintln(&out, "    "+style.Warn(a.T("status.faults", "faults", faultList(b.DHCP.Faults))))
 		}
@@ -148,6 +151,13 @@ func bridgeLine(a *app, b bridgeState, supervised bool) string {
 		address = a.T("status.no-address")
 	}
 	return a.T(id, "bridge", b.Name, "address", address, "why", b.DHCP.Silence)
+}
+
+// reachLine says in one line what the guests on a bridge reach.
+func reachLine(a *app, b bridgeState) string {
+	address, _, _ := strings.Cut(b.Address, "/")
+	return a.T("status.reach", "address", address, "services", strings.Join(b.Reach.Host, ", "),
+		"internet", b.Reach.Internet == lab.NAT, "networks", strings.Join(b.Reach.Networks, ", "))
 }
 
 // writeGuestTable prints a row for each network card: guest, tap, MAC and address are what the exercise is about.

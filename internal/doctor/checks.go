@@ -225,6 +225,27 @@ func (e *examination) firewall(ctx context.Context) Finding {
 	return e.fine("doctor.firewall")
 }
 
+// reach looks whether the host can keep guests where they belong, and says where that is.
+func (e *examination) reach(ctx context.Context) Finding {
+	if !e.Host.Root() {
+		return e.skipped("doctor.needs-root")
+	}
+	if err := e.Host.TryFirewall(ctx); err != nil {
+		return problem(diag.New(diag.NoNftables, nil).Wrap(err), "sudo modprobe -a nf_tables nft_ct nft_limit nft_masq")
+	}
+	forwarding := e.Host.Forwards()
+	if forwarding {
+		chain, err := e.Host.DroppedForwarding(ctx)
+		switch {
+		case err != nil:
+			return Finding{Status: Skipped, Seen: err.Error()}
+		case chain != "":
+			return problem(diag.New(diag.ForwardDropped, diag.Args{"policy": chain}), "")
+		}
+	}
+	return e.fine("doctor.reach", "forwarding", forwarding)
+}
+
 // networkManager only warns: in most set-ups it leaves links alone that it did not make.
 func (e *examination) networkManager(context.Context) Finding {
 	if !e.Host.NetworkManager(e.Lab.Bridge) {

@@ -101,6 +101,7 @@ func checks() []check {
 		{"memory", (*examination).memory},
 		{"disk", (*examination).disk},
 		{"firewall", (*examination).firewall},
+		{"reach", (*examination).reach},
 		{"networkmanager", (*examination).networkManager},
 		{"names", (*examination).names},
 		{"subnet", (*examination).subnet},

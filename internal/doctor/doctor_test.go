@@ -20,15 +20,16 @@ import (
 
 // fakeHost is a host on which all is well, but for what a test takes away.
 type fakeHost struct {
-	notRoot, noSystemd, networkManager, noQEMU bool
+	notRoot, forwards, noSystemd, networkManager, noQEMU bool
 
-	tun, links, writable, virt, virtlogd, kvm, probe, image error
+	tun, links, wall, writable, virt, virtlogd, kvm, probe, image error
 
 	info     vm.HostInfo
 	verdict  vm.Verdict
 	memory   uint64
 	disk     uint64
 	chain    string
+	forward  string
 	present  []netsetup.Link
 	overlaps []netsetup.Overlap
 	closed   *int
@@ -53,6 +54,9 @@ func (h fakeHost) CheckKVM(vm.User) error                               { return
 func (h fakeHost) KVMMode() string                                      { return "0600 root:root" }
 func (h fakeHost) VerifyImage(string) error                             { return h.image }
 func (h fakeHost) DroppedBridgeTraffic(context.Context) (string, error) { return h.chain, nil }
+func (h fakeHost) DroppedForwarding(context.Context) (string, error)    { return h.forward, nil }
+func (h fakeHost) TryFirewall(context.Context) error                    { return h.wall }
+func (h fakeHost) Forwards() bool                                       { return h.forwards }
 func (h fakeHost) NetworkManager(string) bool                           { return h.networkManager }
 func (h fakeHost) Links(context.Context) ([]netsetup.Link, error)       { return h.present, nil }
 func (h fakeHost) Host(context.Context) (vm.HostInfo, error)            { return h.info, nil }
@@ -100,7 +104,7 @@ func TestExamine(t *testing.T) {
 	}{
 		"all is well": {func(*fakeHost) {}, nil, true},
 		"no root": {func(h *fakeHost) { h.notRoot = true }, map[string]string{
-			"root": "error KL100", "bridge": "skipped", "state": "skipped",
+			"root": "error KL100", "bridge": "skipped", "state": "skipped", "reach": "skipped",
 		}, false},
 		"no tun":          {func(h *fakeHost) { h.tun = os.ErrNotExist }, map[string]string{"tun": "error KL101"}, false},
 		"no bridges":      {func(h *fakeHost) { h.links = errTest }, map[string]string{"bridge": "error KL118"}, false},
@@ -128,12 +132,18 @@ func TestExamine(t *testing.T) {
 		"KVM broken": {func(h *fakeHost) { h.verdict = vm.Verdict{KVM: vm.KVMBroken, Reason: "hangs"} }, map[string]string{
 			"kvm": "warning KL106",
 		}, true},
-		"little memory":  {func(h *fakeHost) { h.memory = 1 << 20 }, map[string]string{"memory": "error KL107"}, false},
-		"full disk":      {func(h *fakeHost) { h.disk = 1 << 20 }, map[string]string{"disk": "error KL108"}, false},
-		"a firewall":     {func(h *fakeHost) { h.chain = "filter FORWARD" }, map[string]string{"firewall": "error KL109"}, false},
-		"NetworkManager": {func(h *fakeHost) { h.networkManager = true }, map[string]string{"networkmanager": "warning KL113"}, true},
-		"a foreign br1":  {func(h *fakeHost) { h.present = []netsetup.Link{{Name: "br1"}} }, map[string]string{"names": "error KL200"}, false},
-		"a subnet clash": {func(h *fakeHost) { h.overlaps = []netsetup.Overlap{overlap} }, map[string]string{"subnet": "error KL202"}, false},
+		"little memory": {func(h *fakeHost) { h.memory = 1 << 20 }, map[string]string{"memory": "error KL107"}, false},
+		"full disk":     {func(h *fakeHost) { h.disk = 1 << 20 }, map[string]string{"disk": "error KL108"}, false},
+		"a firewall":    {func(h *fakeHost) { h.chain = "filter FORWARD" }, map[string]string{"firewall": "error KL109"}, false},
+		"no nftables":   {func(h *fakeHost) { h.wall = errTest }, map[string]string{"reach": "error KL136"}, false},
+		"a router":      {func(h *fakeHost) { h.forwards = true }, nil, true},
+		"a router that drops": {func(h *fakeHost) { h.forwards, h.forward = true, "filter FORWARD" }, map[string]string{
+			"reach": "warning KL137",
+		}, true},
+		"a firewall, no router": {func(h *fakeHost) { h.forward = "filter FORWARD" }, nil, true},
+		"NetworkManager":        {func(h *fakeHost) { h.networkManager = true }, map[string]string{"networkmanager": "warning KL113"}, true},
+		"a foreign br1":         {func(h *fakeHost) { h.present = []netsetup.Link{{Name: "br1"}} }, map[string]string{"names": "error KL200"}, false},
+		"a subnet clash":        {func(h *fakeHost) { h.overlaps = []netsetup.Overlap{overlap} }, map[string]string{"subnet": "error KL202"}, false},
 		"the lab itself is up": {func(h *fakeHost) {
 			h.present = []netsetup.Link{{Name: "br1", Owner: own}}
 			h.overlaps = []netsetup.Overlap{overlap}

@@ -27,6 +27,11 @@ func (System) DroppedBridgeTraffic(ctx context.Context) (string, error) {
 	case strings.TrimSpace(string(value)) != "1":
 		return "", nil
 	}
+	return System{}.DroppedForwarding(ctx)
+}
+
+// DroppedForwarding implements Host.
+func (System) DroppedForwarding(ctx context.Context) (string, error) {
 	chain, err := droppingChain()
 	if chain != "" || err != nil {
 		return chain, err

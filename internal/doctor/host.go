@@ -40,6 +40,12 @@ type Host interface {
 	VerifyImage(name string) error
 	// DroppedBridgeTraffic names the firewall chain whose policy drops what bridges forward; "" when nothing does.
 	DroppedBridgeTraffic(ctx context.Context) (string, error)
+	// TryFirewall makes a lab's firewall in a network namespace that is thrown away.
+	TryFirewall(ctx context.Context) error
+	// Forwards reports whether the host forwards IPv4 packets.
+	Forwards() bool
+	// DroppedForwarding names the firewall chain whose policy drops what the host forwards; "" when none does.
+	DroppedForwarding(ctx context.Context) (string, error)
 	// NetworkManager reports whether it runs and would take a link of that name.
 	NetworkManager(link string) bool
 	// Links lists the links of the host, Overlaps what shares addresses with a subnet (ignoring the named links).

@@ -59,6 +59,27 @@ func (System) OpenTun() error {
 // TryLinks implements Host. The thread that entered the new namespace ends with its goroutine, and the namespace with
 // the thread: nothing has to be cleaned up.
 func (System) TryLinks(ctx context.Context) error {
+	return elsewhere(func(h *netsetup.Handle) error { return tryLinks(ctx, h) })
+}
+
+// TryFirewall implements Host.
+func (System) TryFirewall(ctx context.Context) error {
+	return elsewhere(func(h *netsetup.Handle) error {
+		_, err := h.EnsureFirewall(ctx, netsetup.Firewall{Lab: "doctor", Bridges: []netsetup.FirewallBridge{
+			{Name: "br1", Address: netip.MustParsePrefix("192.168.1.1/24"), DHCP: true, Taps: []string{"tap1"}},
+		}})
+		return err
+	})
+}
+
+// Forwards implements Host.
+func (System) Forwards() bool {
+	on, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
+	return err == nil && strings.TrimSpace(string(on)) != "0"
+}
+
+// elsewhere runs try in a network namespace that is thrown away.
+func elsewhere(try func(h *netsetup.Handle) error) error {
 	result := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread is not fit for anything else
@@ -66,22 +87,21 @@ func (System) TryLinks(ctx context.Context) error {
 			result <- fmt.Errorf("make a network namespace: %w", err)
 			return
 		}
-		result <- tryLinks(ctx)
+		h, err := netsetup.Open()
+		if err == nil {
+			err = errors.Join(try(h), h.Close())
+		}
+		result <- err
 	}()
 	return <-result
 }
 
-func tryLinks(ctx context.Context) (err error) {
-	h, err := netsetup.Open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }()
+func tryLinks(ctx context.Context, h *netsetup.Handle) error {
 	bridge := netsetup.Bridge{Name: "br1", Owner: netsetup.Owner{Lab: "doctor", Object: "br1"}}
 	if _, err := h.EnsureBridge(ctx, bridge); err != nil {
 		return err
 	}
-	_, err = h.EnsureTap(ctx, netsetup.Tap{
+	_, err := h.EnsureTap(ctx, netsetup.Tap{
 		Name: "tap1", Bridge: "br1", Owner: netsetup.Owner{Lab: "doctor", Object: "tap1"},
 	})
 	return err
