@@ -77,14 +77,17 @@ func (w *fireWorld) serve(ns *nstest.Namespace, address string) {
 	}()
 }
 
-// visit asks a server who it sees; empty when it cannot be reached.
+// visit asks a server, at port 80 or the one that is given, who it sees; empty when it cannot be reached.
 func (w *fireWorld) visit(from *nstest.Namespace, address string) string {
 	w.t.Helper()
+	if !strings.Contains(address, ":") {
+		address += ":80"
+	}
 	var seen []byte
 	err := from.Do(func() error {
 		ctx, cancel := context.WithTimeout(w.t.Context(), 400*time.Millisecond)
 		defer cancel()
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp4", address+":80")
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp4", address)
 		if err != nil {
 			return err
 		}
