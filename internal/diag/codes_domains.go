@@ -9,7 +9,7 @@ var domainEntries = []Entry{
 		Explanation: `
 kvmlab writes an element of its own into the metadata of each domain that it
 defines, and touches no domain without it. This one has the name that the lab's
-guest would get (<lab>-<guest>) but not the mark.`,
+guest would get (<lab>-<guest> or <lab>_<guest>) but not the mark.`,
 	},
 	{
 		Code: GuestStartFailed, Exit: ExitFailed, Args: []string{"guest"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -199,6 +200,23 @@ func TestStatus(t *testing.T) {
 	if c, drift := status(); c != engine.Degraded || len(drift) != 7 {
 		t.Error(c, drift)
 	}
+}
+
+// Labs whose names and guests come to the same when they are put together have domains of their own.
+func TestNamesThatRunTogether(t *testing.T) {
+	b := newBench(t)
+	first, second := threeTaps("a-b", 0), threeTaps("a", 1)
+	first.Guests[0].Name, second.Guests[0].Name = "c", "b-c"
+	first.Guests[0].UUID, second.Guests[0].UUID = lab.GuestUUID("a-b", "c"), lab.GuestUUID("a", "b-c")
+	b.mustUp(t, first)
+	b.mustUp(t, second)
+	b.mustDown(t, "a")
+	for _, object := range b.objects() {
+		if !strings.Contains(object, "a-b") {
+			t.Errorf("after down of a: %s", object)
+		}
+	}
+	b.mustDown(t, "a-b")
 }
 
 func TestTwoAtOnce(t *testing.T) {

@@ -209,8 +209,8 @@ func (r *run) remove(ctx context.Context, c Change) error {
 	return errNotInLab
 }
 
-// removeDomain switches a guest off, and forgets it as well if undefine is set. The name alone is not trusted: two
-// labs can give one name to a domain ("a-b" and "c", "a" and "b-c"), so the mark is read again.
+// removeDomain switches a guest off, and forgets it as well if undefine is set. The name alone is not trusted:
+// somebody may have renamed another domain since, so the mark is read again.
 func (r *run) removeDomain(ctx context.Context, c Change, undefine bool) error {
 	h := r.e.cfg.Hypervisor
 	d, err := h.Domain(ctx, c.Object)

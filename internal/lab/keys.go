@@ -31,7 +31,7 @@ func labKeys() []yamlfile.Key[Spec] {
 		}, "a number", parseVersion, func(s *Spec) *yamlfile.Field[int] { return &s.Version }),
 		yamlfile.ScalarKey(yamlfile.Key[Spec]{
 			Name: "name", Required: true, Schema: yamlfile.Pattern(labNameForm, maxLabName),
-			Doc: "The lab's name: up to 40 small letters, digits and dashes. Domains are called <name>-<guest>.",
+			Doc: "The lab's name: up to 40 small letters, digits and dashes. Domains are called <name>-<guest>, or <name>_<guest> for a guest with a dash in its name.",
 		}, "a name", parseLabName, func(s *Spec) *yamlfile.Field[string] { return &s.Name }),
 		yamlfile.ScalarKey(yamlfile.Key[Spec]{
 			Name: "isolation", Schema: yamlfile.Words(Host, Host, Netns),

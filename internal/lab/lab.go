@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -177,8 +178,15 @@ func (l *Lab) Bridge(name string) (*Bridge, bool) {
 	return nil, false
 }
 
-// DomainName is the libvirt domain's name of a guest: "<lab>-<guest>".
-func (l *Lab) DomainName(guest string) string { return l.Name + "-" + guest }
+// DomainName is the libvirt domain's name of a guest: "<lab>-<guest>", or "<lab>_<guest>" when the guest's name has a
+// dash itself. So no two guests share one: c of the lab a-b is a-b-c, and b-c of the lab a is a_b-c. Neither name can
+// have an underscore.
+func (l *Lab) DomainName(guest string) string {
+	if strings.Contains(guest, "-") {
+		return l.Name + "_" + guest
+	}
+	return l.Name + "-" + guest
+}
 
 // GuestUUID is the domain's UUID: version 5 (RFC 9562) in kvmlab's namespace
 // over "<lab>/<guest>". The same names give the same UUID on every host, so a

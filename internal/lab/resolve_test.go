@@ -202,3 +202,18 @@ func TestDecodeDamaged(t *testing.T) {
 		})
 	}
 }
+
+// TestDomainNamesDiffer makes names of everything that labs and guests can be called with a few letters and dashes.
+func TestDomainNamesDiffer(t *testing.T) {
+	words := []string{"a", "b", "a-b", "b-a", "a--b", "a-a-b", "a-b-a"}
+	whose := map[string]string{}
+	for _, name := range words {
+		for _, guest := range words {
+			domain, who := (&lab.Lab{Name: name}).DomainName(guest), name+"/"+guest
+			if other, taken := whose[domain]; taken {
+				t.Errorf("%s and %s are both %s", other, who, domain)
+			}
+			whose[domain] = who
+		}
+	}
+}
