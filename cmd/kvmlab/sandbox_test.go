@@ -164,6 +164,7 @@ func (s *sandbox) footprint() string {
 		ip -j addr | jq 'map([.ifname, .addr_info])'
 		ip -j route
 		virsh --quiet list --all --name | sort
+		nft list tables | sort
 		ls -A /run/netns 2>/dev/null; grep -c ' nsfs ' /proc/mounts
 		find /run/kvmlab /var/lib/kvmlab/labs /sys/class/net -mindepth 1 2>/dev/null | sort
 		find /run/libvirt/qemu /var/lib/libvirt/qemu -name '*kvmlab*' -o -name '*three-taps*' | sort
