@@ -449,3 +449,23 @@ func TestFirewallCommandsDoTheSame(t *testing.T) {
 		t.Errorf("ruleset (-made +typed):\n%s", d)
 	}
 }
+
+// TestFirewallOfTheLargestLab makes and removes the tables of as many bridges and cards as a lab file can have.
+func TestFirewallOfTheLargestLab(t *testing.T) {
+	w := newFireWorld(t)
+	before := w.ruleset()
+	largest := netsetup.Firewall{Lab: "largest"}
+	for i := range 64 {
+		b := walled(bridgeOf("largest", fmt.Sprintf("br%d", i), fmt.Sprintf("10.%d.0.1/16", i)), i%2 == 0)
+		for card := range 32 {
+			b.Taps = append(b.Taps, fmt.Sprintf("tap%d", 32*i+card))
+		}
+		largest.Bridges = append(largest.Bridges, b)
+	}
+	w.mustWall(largest, true)
+	w.mustWall(largest, false)
+	w.mustUnwall("largest")
+	if d := cmp.Diff(before, w.ruleset()); d != "" {
+		t.Errorf("ruleset (-before +after):\n%s", d)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/userdata"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -86,7 +87,12 @@ func tableMark(lab, digest string) string { return markPrefix + lab + " " + dige
 
 // nft opens nftables in the handle's namespace.
 func (h *Handle) nft() (*nftables.Conn, error) {
-	conn, err := nftables.New(nftables.WithNetNSFd(int(h.namespace.Fd())))
+	// A transaction is one message, and the kernel answers each of its parts.
+	roomy := func(conn *netlink.Conn) error {
+		const room = 8 << 20 // For the largest lab that a file can describe; in bytes.
+		return errors.Join(conn.SetWriteBuffer(room), conn.SetReadBuffer(room))
+	}
+	conn, err := nftables.New(nftables.WithNetNSFd(int(h.namespace.Fd())), nftables.WithSockOptions(roomy))
 	if err != nil {
 		return nil, fmt.Errorf("open nftables: %w", classify(err))
 	}
