@@ -74,7 +74,7 @@ func TestFirewallBesideOthers(t *testing.T) {
 					visit{"the outside to a guest", w.outside, "192.168.1.2", ""},
 					visit{"a guest of the same bridge", pc2, "192.168.1.2", "192.168.1.3"},
 				)
-				if !w.pings(pc1, "192.168.1.1") || w.pings(pc1, hostOutside) || w.pings(pc1, "172.17.0.1") {
+				if !w.pings(pc1, "192.168.1.1", true) || w.pings(pc1, hostOutside, false) || w.pings(pc1, "172.17.0.1", false) {
 					t.Error("a guest does not reach its bridge's address alone")
 				}
 			}

@@ -78,14 +78,14 @@ func (w *fireWorld) serve(ns *nstest.Namespace, address string) {
 }
 
 // visit asks a server, at port 80 or the one that is given, who it sees; empty when it cannot be reached.
-func (w *fireWorld) visit(from *nstest.Namespace, address string) string {
+func (w *fireWorld) visit(from *nstest.Namespace, address string, patience time.Duration) string {
 	w.t.Helper()
 	if !strings.Contains(address, ":") {
 		address += ":80"
 	}
 	var seen []byte
 	err := from.Do(func() error {
-		ctx, cancel := context.WithTimeout(w.t.Context(), 400*time.Millisecond)
+		ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 		defer cancel()
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp4", address)
 		if err != nil {
@@ -172,7 +172,11 @@ func (w *fireWorld) try(when string, visits ...visit) {
 	got := make([]string, len(visits))
 	var all sync.WaitGroup
 	for i, v := range visits {
-		all.Go(func() { got[i] = w.visit(v.from, v.to) })
+		patience := inVain
+		if v.want != "" {
+			patience = atLast
+		}
+		all.Go(func() { got[i] = w.visit(v.from, v.to, patience) })
 	}
 	all.Wait()
 	for i, v := range visits {
@@ -182,10 +186,17 @@ func (w *fireWorld) try(when string, visits ...visit) {
 	}
 }
 
-// pings reports whether an address answers.
-func (w *fireWorld) pings(from *nstest.Namespace, address string) bool {
+// How long is waited for what should not come, and for what should.
+const inVain, atLast = 400 * time.Millisecond, 20 * time.Second
+
+// pings reports whether an address answers, as it should or should not.
+func (w *fireWorld) pings(from *nstest.Namespace, address string, should bool) bool {
 	w.t.Helper()
-	return from.Command(w.t.Context(), "ping", "-c1", "-W1", address).Run() == nil
+	seconds := "1"
+	if should {
+		seconds = "20"
+	}
+	return from.Command(w.t.Context(), "ping", "-c1", "-w"+seconds, address).Run() == nil
 }
 
 func TestFirewallInTheHostsNamespace(t *testing.T) {
@@ -242,7 +253,7 @@ func TestFirewallInTheHostsNamespace(t *testing.T) {
 			{"a guest on a bare bridge to the host", pc4, "192.168.1.1", false},
 			{"the host to a guest", w.host, "192.168.1.2", true},
 		} {
-			if got := w.pings(p.from, p.address); got != p.want {
+			if got := w.pings(p.from, p.address, p.want); got != p.want {
 				t.Errorf("br_netfilter %s: ping from %s (%s): %t", filtered, p.what, p.address, got)
 			}
 		}
@@ -323,7 +334,7 @@ func TestFirewallOfIsolatedLabs(t *testing.T) {
 		w.mustWall(want, true)
 		w.mustWall(want, false)
 		w.try(lab+" without a way out", visit{"a guest", pc1, server, ""}, visit{"a guest of the same bridge", pc2, "192.168.1.2", "192.168.1.3"})
-		if !w.pings(pc1, "192.168.1.1") || w.pings(pc1, "192.168.2.1") {
+		if !w.pings(pc1, "192.168.1.1", true) || w.pings(pc1, "192.168.2.1", false) {
 			t.Error("a guest does not reach its bridge's address alone")
 		}
 		if d := cmp.Diff(linksBefore, w.host.Run(t, "ip -br addr")); lab == "nt-nat-ana" && d != "" {
@@ -351,7 +362,7 @@ func TestFirewallOfIsolatedLabs(t *testing.T) {
 		if out := w.host.Run(t, "ip -6 addr show up") + ip(t, "-n "+netsetup.NamespaceName(lab)+" -6 addr show"); strings.Contains(out, "kvmlab") {
 			t.Errorf("IPv6 on the cable:\n%s", out)
 		}
-		if len(guests) > 0 && w.pings(guests[0], address) { // An address answers to ping by itself, unless something is in the way.
+		if len(guests) > 0 && w.pings(guests[0], address, false) { // An address answers to ping by itself, unless something is in the way.
 			t.Error("the neighbour's guest reaches this lab")
 		}
 		guests = append(guests, pc1)
