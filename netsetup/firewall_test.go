@@ -1,3 +1,5 @@
+//kvmlab:needs nftables iptables iputils-ping
+
 package netsetup_test
 
 import (

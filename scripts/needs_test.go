@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -37,7 +38,7 @@ func TestNeedsAreDeclared(t *testing.T) {
 		}
 		installed := known.with(declared)
 		for _, command := range commands {
-			if seen++; !slices.ContainsFunc(owners[command], func(name string) bool { return installed[name] }) {
+			if seen++; !slices.ContainsFunc(owners.of(command), func(name string) bool { return installed[name] }) {
 				t.Errorf("%s: its tests want %s, which no package in its lines //kvmlab:needs has: %v", dir, command, declared)
 			}
 		}
@@ -146,14 +147,25 @@ func (p packages) with(names []string) map[string]bool {
 	return all
 }
 
-// ownersOf are the packages that have a command, by its name.
-func ownersOf(t *testing.T) map[string][]string {
+// owners are the packages that have a command, by its name.
+type owners map[string][]string
+
+// of are the packages that have a command, or one that an alternative of this name stands for (iptables, iptables-nft).
+func (o owners) of(command string) []string {
+	file, err := exec.LookPath(command)
+	for err == nil && o[filepath.Base(file)] == nil {
+		file, err = os.Readlink(file)
+	}
+	return o[filepath.Base(file)]
+}
+
+func ownersOf(t *testing.T) owners {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "dpkg", "--search", "*bin/*").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	owners := map[string][]string{}
+	owners := owners{}
 	for line := range strings.Lines(string(out)) {
 		names, file, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		for name := range strings.SplitSeq(names, ", ") {

@@ -1,6 +1,6 @@
 //kvmlab:needs @guests @micro @debian @cloud-image
 //kvmlab:needs isc-dhcp-server isc-dhcp-relay kea-dhcp4-server kea-admin dnsmasq-base busybox-static udhcpc isc-dhcp-client dhcpcd-base
-//kvmlab:needs tcpdump tshark jq nftables iputils-ping tmux
+//kvmlab:needs tcpdump tshark jq nftables iptables iputils-ping tmux
 
 package main_test
 

@@ -1,3 +1,5 @@
+//kvmlab:needs nftables
+
 package engine_test
 
 import (
