@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/digitalocean/go-libvirt"
@@ -113,6 +114,10 @@ type console struct {
 	ended    chan struct{} // closed when libvirt's stream is over; err is set before
 	err      error
 
+	// unanswered tells that something was typed and nothing has been printed since, printing that what was printed waits
+	// for its reader.
+	unanswered, printing atomic.Bool
+
 	leave   context.CancelFunc // ends everything that runs for the console
 	running sync.WaitGroup
 }
@@ -166,7 +171,11 @@ type keyboard struct{ s *console }
 func (k keyboard) Read(p []byte) (int, error) {
 	k.s.openOnce.Do(func() { close(k.s.opened) })
 	// go-libvirt offers 4 MiB; one packet of the daemon holds 256 KiB.
-	return k.s.inR.Read(p[:min(len(p), maxPacket)])
+	n, err := k.s.inR.Read(p[:min(len(p), maxPacket)])
+	if n > 0 {
+		k.s.unanswered.Store(true)
+	}
+	return n, err
 }
 
 // maxPacket is well below libvirt's limit for stream packets
@@ -180,6 +189,9 @@ type screen struct{ s *console }
 // Write hands output to the caller, or discards it once the console is over. libvirt and the guest are held up meanwhile,
 // so a caller who takes nothing loses the console.
 func (w screen) Write(p []byte) (int, error) {
+	w.s.unanswered.Store(false)
+	w.s.printing.Store(true)
+	defer w.s.printing.Store(false)
 	stalled := time.AfterFunc(w.s.stall, func() { w.s.end(ErrConsoleStalled) })
 	defer stalled.Stop()
 	_, _ = w.s.outW.Write(p)

@@ -33,12 +33,13 @@ type fakeGuest struct {
 	*fakeDaemon
 	id   atomic.Int32 // libvirt's, of this run
 	note atomic.Int32 // of the last who took the console over
+	over <-chan struct{}
 }
 
 // startFakeGuest starts a daemon with one guest. What its console's stream does when something is typed, the test says.
 func startFakeGuest(t *testing.T, stream func(conn net.Conn, call [6]uint32)) *fakeGuest {
 	t.Helper()
-	g := &fakeGuest{}
+	g := &fakeGuest{over: t.Context().Done()}
 	g.id.Store(1)
 	g.fakeDaemon = startFake(t, func(conn net.Conn, call [6]uint32) {
 		switch call[2] {
@@ -120,7 +121,7 @@ func (g *fakeGuest) open(t *testing.T, stall time.Duration) io.ReadWriteCloser {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	vm.SetStall(conn, stall)
+	vm.SetLimits(conn, stall, 100*time.Millisecond)
 	console, err := conn.Console(limit(t), "pc1")
 	if err != nil {
 		t.Fatal(err)
@@ -170,6 +171,9 @@ func TestConsoleEnds(t *testing.T) {
 		}, vm.ErrConsoleTaken, ""},
 		"taken over by another program": {func(_ *fakeGuest, conn net.Conn, call [6]uint32) {
 			_, _ = conn.Write(failure(call))
+		}, vm.ErrConsoleTaken, ""},
+		"taken over by another program, and nobody says so": {func(g *fakeGuest, _ net.Conn, _ [6]uint32) {
+			<-g.over // what is typed stays where it is
 		}, vm.ErrConsoleTaken, ""},
 		"taken over, and nobody says so": {func(g *fakeGuest, conn net.Conn, call [6]uint32) {
 			_, _ = conn.Write(streamPacket(call, streamGoesOn, "half a li"))

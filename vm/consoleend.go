@@ -14,7 +14,9 @@ import (
 // A console's stream should end with an error when the console is taken over. libvirtd (virFDStreamCloseInt, up to 12 at the
 // least) says nothing, though, when a piece of output is on its way to the one who loses it, as on a busy host one nearly
 // always is. So whoever takes a console over also leaves a note in the running domain, and whoever has one open looks for
-// such notes, and whether the guest is still the one that it was.
+// such notes, and whether the guest is still the one that it was. Other programs leave no note. But what is typed on a console
+// that was taken away stays with libvirtd, which after five such packets (max_client_requests) reads nothing more from
+// that connection: then it does not answer a question there, either.
 
 const (
 	// seatURI and seatPrefix are the XML name space of that note, which goes with the guest.
@@ -24,6 +26,8 @@ const (
 	seatPoll = time.Second
 	// lastOutput is how long a stream has for what the guest printed last, when it is known to be over.
 	lastOutput = 3 * time.Second
+	// deafLimit is how long libvirt may take to answer a question on the console's own connection.
+	deafLimit = 20 * time.Second
 	// dyingPoll and dyingLimit are how often, and for how long, libvirt is asked whether it knows yet that a guest has
 	// ended whose console has.
 	dyingPoll  = 50 * time.Millisecond
@@ -102,6 +106,10 @@ func (s *console) watch(ctx context.Context, c *Conn, at seat) {
 			return
 		}
 		why, _ = c.lost(ctx, at)
+		if why == nil && s.unanswered.Load() && !s.printing.Load() && s.deaf(ctx, c.deaf) {
+			s.end(ErrConsoleTaken)
+			return
+		}
 	}
 	// Usually the stream ends by itself, after what the guest has printed last.
 	select {
@@ -110,6 +118,23 @@ func (s *console) watch(ctx context.Context, c *Conn, at seat) {
 	case <-time.After(lastOutput):
 		s.end(why)
 	}
+}
+
+// deaf reports whether libvirt answers no question on the console's own connection, for lack of anybody who takes what was
+// typed before it. While the console's reader holds that connection up, it does not tell.
+func (s *console) deaf(ctx context.Context, limit time.Duration) bool {
+	answered := make(chan struct{})
+	s.running.Go(func() { // until the answer, or the end of the connection
+		_, _ = s.link.rpc.ConnectGetLibVersion()
+		close(answered)
+	})
+	select {
+	case <-answered:
+	case <-ctx.Done():
+	case <-time.After(limit):
+		return !s.printing.Load()
+	}
+	return false
 }
 
 // endOf is why a console's stream has ended, which libvirt's error tells in words only: io.EOF for the guest's end.

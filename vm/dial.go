@@ -34,8 +34,9 @@ type Conn struct {
 	name    string // the URI as the caller gave it
 	sockets []string
 
-	// stall is how long a console's reader may let the guest wait.
-	stall time.Duration
+	// stall is how long a console's reader may let the guest wait, and deaf how long libvirt may take to answer on a
+	// console's connection.
+	stall, deaf time.Duration
 
 	mu     sync.Mutex
 	idle   []*link
@@ -91,6 +92,7 @@ func parseURI(uri string, uid int) (*Conn, error) {
 		uri:     libvirt.ConnectURI("qemu://" + u.Path),
 		name:    uri,
 		stall:   stallLimit,
+		deaf:    deafLimit,
 		sockets: []string{filepath.Join(dir, "virtqemud-sock"), filepath.Join(dir, "libvirt-sock")},
 	}
 	if socket := u.Query().Get("socket"); socket != "" {

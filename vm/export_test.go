@@ -38,5 +38,6 @@ func Deliver(ctx context.Context, path string, text []byte) error {
 // Lines is what goes to the guest.
 func (id Identity) Lines() ([]byte, error) { return id.lines() }
 
-// SetStall is how long the readers of a connection's consoles may take nothing.
-func SetStall(c *Conn, limit time.Duration) { c.stall = limit }
+// SetLimits is how long the readers of a connection's consoles may take nothing, and how long libvirt may take to answer
+// on their connections.
+func SetLimits(c *Conn, stall, deaf time.Duration) { c.stall, c.deaf = stall, deaf }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kvmlab/kvmlab/internal/nstest"
 	"github.com/kvmlab/kvmlab/macgen"
 	"github.com/kvmlab/kvmlab/vm"
 )
@@ -109,6 +111,61 @@ func TestRealConsoleTakenInFlood(t *testing.T) {
 	}
 	if _, err := readAll(ctx, t, console); err != nil {
 		t.Errorf("the console of a guest that was destroyed: %v, want its end", err)
+	}
+}
+
+// Another program than this one takes a console over while output is on its way, and leaves no note: libvirt tells nobody,
+// and who types learns of it.
+func TestRealConsoleTakenByAnother(t *testing.T) {
+	l := newLab(t)
+	vm.SetLimits(l.conn, time.Hour, 3*time.Second)
+	ctx := limit(t)
+	d := l.guest(t, "pc1")
+	l.start(t, d)
+	console, err := l.conn.Console(ctx, d.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = console.Close() }()
+	if err := l.conn.Identify(ctx, d.Name, vm.Identity{Hostname: "pc1"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(console, "while :; do echo all work and no play; done\n"); err != nil {
+		t.Fatal(err)
+	}
+	await(ctx, t, console, "no play\r\nall work")
+	// Nobody reads: the socket fills, and libvirt has a piece of output under way when it is taken over.
+	time.Sleep(2 * time.Second)
+	rival := exec.CommandContext(ctx, "script", "-qc", "virsh console --force "+d.Name, "/dev/null")
+	keys, err := rival.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := rival.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rival.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _, _ = keys.Close(), rival.Process.Kill(), rival.Wait() }()
+	await(ctx, t, said, "no play")
+	go func() { _, _ = io.Copy(io.Discard, said) }()
+	typing := make(chan error, 1)
+	go func() {
+		for {
+			if _, err := io.WriteString(console, "x"); err != nil {
+				typing <- err
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}()
+	if _, err := readAll(ctx, t, console); !errors.Is(err, vm.ErrConsoleTaken) {
+		t.Errorf("the console that was taken over: %v, want ErrConsoleTaken", err)
+	}
+	if err := nstest.Receive(t, typing); !errors.Is(err, vm.ErrConsoleTaken) {
+		t.Errorf("typing on it: %v, want ErrConsoleTaken", err)
 	}
 }
 

@@ -55,6 +55,8 @@ func TestImportedImage(t *testing.T) {
 	if len(out) != 8 || strings.Join(out[:3], " ") != "srv greetings: "+mac || out[3] < "3500M" || out[4] != "root:$y" || strings.Join(out[5:], " ") != "1 1 33" {
 		t.Errorf("name, file and card, the disk's size, password, key, /etc/hosts, machine-id: %q", out)
 	}
+	s.run("virsh", "shutdown", "--mode", "acpi", "other-srv")
+	s.awaitOff("other-srv")
 	t.Run("rm", func(t *testing.T) {
 		if r := s.try("kvmlab", "image", "rm", "trixie"); r.status != 4 || !strings.Contains(r.err, "KL413") || !strings.Contains(r.err, "other") {
 			t.Errorf("an image in use: %+v", r)
@@ -69,6 +71,9 @@ func TestImportedImage(t *testing.T) {
 	s.awaitLease("other", "srv")
 	if now := s.statusOf("other").Guests[0].NICs[0].MAC; now == mac {
 		t.Errorf("the card still has %s: the second start shows nothing", mac)
+	}
+	if said := s.run("kvmlab", "down", "--halt", "-o", "json"); !strings.Contains(said, `"off": [`) || strings.Contains(said, `"off": []`) {
+		t.Errorf("it does not switch itself off: %s", said)
 	}
 	s.run("kvmlab", "down", "--purge", "--yes", "other")
 	s.run("kvmlab", "image", "rm", "trixie")
