@@ -1,13 +1,13 @@
 package main_test
 
 import (
+	"bufio"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,6 +56,39 @@ func TestUnits(t *testing.T) {
 			t.Errorf("%s: %v\n%s", unit, err, out)
 		}
 	}
+}
+
+// background is a kvmlab that runs in a sandbox until it is told to end.
+type background struct {
+	*sandbox
+	pid   string // in the sandbox
+	lines *bufio.Scanner
+	cmd   *exec.Cmd
+}
+
+// inBackground starts kvmlab. What a signal to the command of a sandbox reaches is not the program in it, so that tells who
+// it is.
+func (s *sandbox) inBackground(args ...string) *background {
+	s.t.Helper()
+	cmd, lines := s.start("sh", append([]string{"-c", `echo $$ >&2; exec "$@"`, "sh", s.kvmlab}, args...)...)
+	if !lines.Scan() {
+		s.t.Fatalf("%v does not start", args)
+	}
+	return &background{s, lines.Text(), lines, cmd}
+}
+
+// terminate ends it as an init system does; the result says how it ended.
+func (b *background) terminate() <-chan int {
+	b.t.Helper()
+	ended := make(chan int, 1)
+	go func() {
+		for b.lines.Scan() { // the pipe must not fill
+		}
+		_ = b.cmd.Wait()
+		ended <- b.cmd.ProcessState.ExitCode()
+	}()
+	b.run("kill", "-TERM", b.pid)
+	return ended
 }
 
 // restartHost is what a restart of the host does to a lab: the runtime state and the links are gone, the domains are off, and
@@ -163,23 +196,15 @@ func TestEndWhileUp(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t)
 	before := s.footprint()
-	up, lines := s.start("kvmlab", "up", "--cold", "--plain")
-	for lines.Scan() && !strings.Contains(lines.Text(), "booted") {
+	up := s.inBackground("up", "--cold", "--plain")
+	for up.lines.Scan() && !strings.Contains(up.lines.Text(), "booted") {
 	}
-	ended := make(chan error, 1)
-	go func() {
-		for lines.Scan() { // the pipe must not fill
-		}
-		ended <- up.Wait()
-	}()
-	if err := up.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	ended := up.terminate()
 	if r := s.try("kvmlab", unitCommand(t, "kvmlab.service", "ExecStop")...); r.status != 0 {
 		t.Errorf("the unit's end: %+v", r)
 	}
-	if err := nstest.Receive(t, ended); up.ProcessState.ExitCode() != 5 {
-		t.Errorf("up: %v", err)
+	if status := nstest.Receive(t, ended); status != 5 {
+		t.Errorf("up: exit status %d, want 5", status)
 	}
 	if diff := cmp.Diff(before, s.footprint()); diff != "" {
 		t.Errorf("left (-before +after):\n%s", diff)
@@ -200,13 +225,7 @@ func TestRunUnit(t *testing.T) {
 	s.env = append(s.env, "NOTIFY_SOCKET="+path)
 	words := unitCommand(t, "kvmlab@.service", "ExecStart")
 	words[len(words)-1] = "three-taps"
-	unit, lines := s.start("kvmlab", words...)
-	ended := make(chan error, 1)
-	go func() {
-		for lines.Scan() { // the pipe must not fill
-		}
-		ended <- unit.Wait()
-	}()
+	unit := s.inBackground(words...)
 	deadline, _ := nstest.Limit(t).Deadline()
 	if err := init.SetDeadline(deadline); err != nil {
 		t.Fatal(err)
@@ -221,12 +240,10 @@ func TestRunUnit(t *testing.T) {
 	expect("READY=1")
 	checkThreeGuests(t, s.statusOf("three-taps"))
 	up := addresses(s.statusOf("three-taps"))
-	if err := unit.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	ended := unit.terminate()
 	expect("STOPPING=1")
-	if err := nstest.Receive(t, ended); err != nil {
-		t.Errorf("run after SIGTERM: %v", err)
+	if status := nstest.Receive(t, ended); status != 0 {
+		t.Errorf("run after SIGTERM: exit status %d", status)
 	}
 	st := s.statusOf("three-taps")
 	for _, g := range st.Guests {
