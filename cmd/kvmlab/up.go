@@ -302,6 +302,7 @@ func (o *upOptions) bringUp(ctx context.Context, h *host, name string, resolve e
 	// From the first change on `check` knows what it is that is still coming up.
 	var unnoted error
 	planned := func(l *lab.Lab) {
+		warnOfBorder(ctx, o.app, l)
 		show.Open(l)
 		unnoted = o.app.announce(name, o.begins)
 	}

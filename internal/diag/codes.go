@@ -162,7 +162,7 @@ const (
 	SealRefused     Code = "KL134" // IPv6 cannot be switched off on a link
 	ManyNetworks    Code = "KL135" // the host has more networks than a firewall can name
 	NoNftables      Code = "KL136" // the kernel has no nftables, or too little of it
-	ForwardDropped  Code = "KL137" // warning: another firewall drops what labs with a way out send
+	ForwardDropped  Code = "KL137" // warning: another firewall may drop what labs with a way out send
 )
 
 // libvirt and guests (KL300–KL329).

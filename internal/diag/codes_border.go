@@ -70,7 +70,7 @@ without its firewall.`,
 	},
 	{
 		Code: ForwardDropped, Severity: Warning, Args: []string{"policy"},
-		Summary: `another firewall of this computer drops what labs with internet: nat send ({{.policy}})`,
+		Summary: `another firewall of this computer forwards only what it knows of ({{.policy}}): labs with internet: nat may not get out`,
 		Hint: `let the lab's bridge pass there, with Docker: sudo iptables -I DOCKER-USER -i br1 -j ACCEPT; ` +
 			`sudo iptables -I DOCKER-USER -o br1 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT`,
 		Explanation: `

@@ -27,11 +27,6 @@ func (System) DroppedBridgeTraffic(ctx context.Context) (string, error) {
 	case strings.TrimSpace(string(value)) != "1":
 		return "", nil
 	}
-	return System{}.DroppedForwarding(ctx)
-}
-
-// DroppedForwarding implements Host.
-func (System) DroppedForwarding(ctx context.Context) (string, error) {
 	chain, err := droppingChain()
 	if chain != "" || err != nil {
 		return chain, err
@@ -39,17 +34,33 @@ func (System) DroppedForwarding(ctx context.Context) (string, error) {
 	return droppingLegacyChain(ctx)
 }
 
+// DroppedForwarding implements Host.
+func (System) DroppedForwarding(ctx context.Context) (string, error) {
+	chain, err := droppingChain()
+	if chain == "" && err == nil {
+		chain, err = refusingChain()
+	}
+	if chain != "" || err != nil {
+		return chain, err
+	}
+	return droppingLegacyChain(ctx)
+}
+
+// refusingChain looks for firewalld, whose chain refuses by its last rule what none of its zones and policies forwards.
+func refusingChain() (string, error) {
+	chains, err := listChains()
+	for _, chain := range chains {
+		if chain.Table.Name == "firewalld" && chain.Name == "filter_FORWARD" {
+			return "nftables: firewalld filter_FORWARD", nil
+		}
+	}
+	return "", err
+}
+
 // droppingChain looks for a chain of nftables on the forward hook whose policy is drop. iptables-nft, the iptables of
 // today's distributions, makes such chains too.
 func droppingChain() (string, error) {
-	conn, err := nftables.New()
-	if err != nil {
-		return "", fmt.Errorf("open nftables: %w", err)
-	}
-	chains, err := conn.ListChains()
-	if err != nil {
-		return "", fmt.Errorf("list nftables chains: %w", err)
-	}
+	chains, err := listChains()
 	for _, chain := range chains {
 		if chain.Hooknum == nil || chain.Policy == nil || *chain.Hooknum != *nftables.ChainHookForward {
 			continue
@@ -59,7 +70,19 @@ func droppingChain() (string, error) {
 			return fmt.Sprintf("nftables: %s %s, policy drop", chain.Table.Name, chain.Name), nil
 		}
 	}
-	return "", nil
+	return "", err
+}
+
+func listChains() ([]*nftables.Chain, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, fmt.Errorf("open nftables: %w", err)
+	}
+	chains, err := conn.ListChains()
+	if err != nil {
+		return nil, fmt.Errorf("list nftables chains: %w", err)
+	}
+	return chains, nil
 }
 
 // droppingLegacyChain asks the old iptables, when its filter table is in use and the program is there.
