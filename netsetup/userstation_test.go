@@ -62,3 +62,19 @@ func isForeign(err error) bool {
 	_, ok := errors.AsType[*netsetup.ForeignError](err)
 	return ok
 }
+
+// TestWhoOpensATap lets the owner of a tap that nobody has open take the guest's place. The group decides.
+func TestWhoOpensATap(t *testing.T) {
+	nstest.RequireSandbox(t) // There everybody may open /dev/net/tun, as on Debian.
+	nstest.RequireCommand(t, "setpriv", "ip")
+	ns, h := open(t)
+	mustEnsure(t, h, bridge1())
+	for name, group := range map[string]int{"tap1": 0, "tap2": 1000} {
+		mustEnsure(t, h, bridge1(), netsetup.Tap{Name: name, Bridge: "br1", UID: 1000, GID: group, Owner: owner(name)})
+		take := ns.Command(t.Context(), "setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--inh-caps=-all",
+			"ip", "tuntap", "del", "mode", "tap", "name", name) // Which has to open it first.
+		if out, err := take.CombinedOutput(); (err == nil) != (group == 1000) {
+			t.Errorf("the owner of a tap of group %d: %v\n%s", group, err, out)
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"os/user"
 	"strconv"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
@@ -141,17 +140,13 @@ func engineImage(img image.Image) engine.Image {
 	}
 }
 
-// tapOwner is who may open the lab's taps beside root: the user behind sudo, as with `ip tuntap add … user ana`.
+// tapOwner is whose the lab's taps are: the user's behind sudo, as with `ip tuntap add … user ana`. The kernel lets
+// somebody open a tap who is its owner and in its group, and group root keeps it to root: whoever has a tap open while its
+// guest is off is on the lab's wire in the guest's place. libvirt opens taps as root.
 func tapOwner(env func(string) string) engine.TapOwner {
 	owner := engine.TapOwner{User: "root", Group: "root"}
-	uid, uidErr := strconv.Atoi(env("SUDO_UID"))
-	gid, gidErr := strconv.Atoi(env("SUDO_GID"))
-	if uidErr != nil || gidErr != nil {
-		return owner
-	}
-	owner.UID, owner.GID, owner.User = uid, gid, env("SUDO_USER")
-	if g, err := user.LookupGroupId(strconv.Itoa(gid)); err == nil {
-		owner.Group = g.Name
+	if uid, err := strconv.Atoi(env("SUDO_UID")); err == nil && env("SUDO_USER") != "" {
+		owner.UID, owner.User = uid, env("SUDO_USER")
 	}
 	return owner
 }

@@ -105,7 +105,7 @@ type Platform struct {
 	Emulator string // empty: libvirt's default
 }
 
-// TapOwner is the user who may open the taps without privileges, like `ip tuntap add … user ana`.
+// TapOwner is whose the taps are, like `ip tuntap add … user ana`. He may open them without privileges if he is in the group.
 type TapOwner struct {
 	UID, GID    int
 	User, Group string // their names, for the equivalent commands
