@@ -24,7 +24,7 @@ var computedMessages = []string{
 	"state.up", "state.degraded", "state.down", "state.running", "state.paused", "state.shutdown", "state.shutoff",
 	"state.crashed", "state.suspended", "state.missing",
 	"lease.offered", "lease.bound", "lease.expired", "lease.released", "lease.declined",
-	"image.step.resolve", "image.step.download", "image.step.unpack", "image.step.install", "image.step.disk", "image.step.write",
+	"image.step.resolve", "image.step.refresh", "image.step.download", "image.step.unpack", "image.step.install", "image.step.disk", "image.step.write",
 	"doctor.class.memory", "doctor.class.processor", "doctor.class.disk",
 	"check.why.no-renewal-t1", "check.why.no-renewal-t2", "check.why.no-renewal-expiry",
 	"watch.short.1", "watch.short.3", "watch.short.6", "watch.short.12", "watch.short.50", "watch.short.51",
