@@ -175,10 +175,12 @@ func ProbeAccel(ctx context.Context, o ProbeOptions) (Verdict, error) {
 // conclude takes the best way that works out of what was tried.
 func (v Verdict) conclude(cache *probeCache, tries []try, failed []string) (Verdict, error) {
 	late := false
+	v.Cached = true
 	for _, t := range tries {
+		v.Cached = v.Cached && t.cached
 		for _, a := range t.attempts {
 			if a.Booted {
-				v.Accel, v.Machine, v.Cached, v.Reason = a.Accel, a.Machine, t.cached, strings.Join(failed, "; ")
+				v.Accel, v.Machine, v.Reason = a.Accel, a.Machine, strings.Join(failed, "; ")
 				if a.Accel == AccelKVM {
 					v.KVM = KVMUsable
 				}
