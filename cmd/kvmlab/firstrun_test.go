@@ -2,10 +2,8 @@ package main_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -39,9 +37,7 @@ func (s *sandbox) onTerminal(answer, name string, args ...string) (shown string,
 			break
 		}
 	}
-	if exit := new(exec.ExitError); !errors.As(cmd.Wait(), &exit) && cmd.ProcessState == nil {
-		s.t.Fatalf("%s %v: %s", name, args, text.String())
-	}
+	_ = cmd.Wait() // the status tells
 	if !asked {
 		s.t.Errorf("%s %v asked nothing: %s", name, args, text.String())
 	}
@@ -103,13 +99,13 @@ func TestFirstUpTestsKVM(t *testing.T) {
 	if _, err := os.Stat("/dev/kvm"); err != nil {
 		t.Skip("there is no /dev/kvm to be tested")
 	}
-	const testing = "Testing whether guests run with KVM here"
+	const tests = "Testing whether guests run with KVM here"
 	s := newSandbox(t)
 	s.run("rm", "-f", "/var/lib/kvmlab/accel.json")
 	first := s.try("kvmlab", "up", "--no-wait")
 	s.run("kvmlab", "down")
 	again := s.try("kvmlab", "up", "--no-wait")
-	if first.status != 0 || again.status != 0 || !strings.Contains(first.err, testing) || strings.Contains(again.err, testing) {
+	if first.status != 0 || again.status != 0 || !strings.Contains(first.err, tests) || strings.Contains(again.err, tests) {
 		t.Errorf("first: %s\nagain: %s", first.err, again.err)
 	}
 	works := s.statusOf("three-taps").Guests[0].Accel == "kvm"
@@ -121,7 +117,7 @@ func TestFirstUpTestsKVM(t *testing.T) {
 		t.Errorf("KVM works, and with --accel kvm: %s", only.err)
 	case works:
 		s.run("kvmlab", "down")
-	case only.status != 4 || !strings.Contains(only.err, testing) || !strings.Contains(only.err, "[KL312]") ||
+	case only.status != 4 || !strings.Contains(only.err, tests) || !strings.Contains(only.err, "[KL312]") ||
 		!strings.Contains(flat(only.err), "does not work here: kvm on microvm: "):
 		t.Errorf("KVM does not work, and with --accel kvm: status %d\n%s", only.status, only.err)
 	}
