@@ -61,6 +61,11 @@ func TestUpBuildsWhatIsMissing(t *testing.T) {
 	if want := install + "; sudo kvmlab image build debian"; r.status != 4 || !strings.Contains(flat(r.err), want) {
 		t.Errorf("without mmdebstrap: status %d, and not %q\n%s", r.status, want, r.err)
 	}
+	r = s.try("env", "PATH=/nonexistent", s.kvmlab, "up", "dhcp-server", "--build")
+	if r.status != 4 || !strings.Contains(flat(r.err), "[KL111]: mmdebstrap is not installed") || strings.Contains(r.err, "Building") ||
+		!strings.Contains(flat(r.err), "sudo apt install mmdebstrap e2fsprogs qemu-utils") {
+		t.Errorf("--build without mmdebstrap: status %d\n%s", r.status, r.err)
+	}
 	if out := s.run("env", "PATH=/nonexistent", s.kvmlab, "up", "--needs", "dhcp-server"); out != "package mmdebstrap\npackage e2fsprogs\npackage qemu-utils\n" {
 		t.Errorf("needs %q", out)
 	}

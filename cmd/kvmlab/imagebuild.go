@@ -119,7 +119,8 @@ func fetchReason(err error) string {
 	if fetch := new(image.FetchError); errors.As(err, &fetch) {
 		return fetch.Said
 	}
-	return err.Error()
+	reason, _, _ := strings.Cut(err.Error(), "\n") // what errors.Join adds is of no use to a person
+	return reason
 }
 
 // imageError gives the errors of vm/image their codes. step says how far a build was; "" when none was under way.

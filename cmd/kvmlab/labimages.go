@@ -21,7 +21,13 @@ func (o *upOptions) haveImages(ctx context.Context, l *lab.Lab) error {
 	if os.Geteuid() != 0 {
 		return nil // which openHost says
 	}
-	for _, name := range o.app.toBuild(l) {
+	names := o.app.toBuild(l)
+	for _, name := range names { // before any is built
+		if err := image.CheckPrograms(name); err != nil && o.build {
+			return imageError(name, "", err)
+		}
+	}
+	for _, name := range names {
 		if !o.build && !o.app.wantsBuild(name) {
 			return nil
 		}

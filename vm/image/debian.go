@@ -76,8 +76,8 @@ func (b *microBuild) debian(ctx context.Context, dir string, packages []Package)
 	if img, err := Lookup(b.Store, Debian); err == nil && img.Recipe == recipe && !b.Force && img.Verify() == nil {
 		return img, nil
 	}
-	if missing := missingPrograms(Debian); len(missing) > 0 {
-		return Image{}, &ProgramError{Program: missing[0].Program, Package: strings.Join(MissingPackages(Debian), " ")}
+	if err := CheckPrograms(Debian); err != nil {
+		return Image{}, err
 	}
 	c, err := b.debianParts(ctx, packages)
 	if err != nil {
@@ -112,6 +112,15 @@ func MissingPackages(name string) (packages []string) {
 		packages = append(packages, missing.Package)
 	}
 	return packages
+}
+
+// CheckPrograms says whether this host has the programs that the build of the image of that name takes beside apt's.
+// Errors: *ProgramError, for the first that it lacks, with all packages that must be installed.
+func CheckPrograms(name string) error {
+	if missing := missingPrograms(name); len(missing) > 0 {
+		return &ProgramError{Program: missing[0].Program, Package: strings.Join(MissingPackages(name), " ")}
+	}
+	return nil
 }
 
 // debianParts is the image without its disk: kernel and initramfs.
