@@ -45,6 +45,10 @@ func newApp(streams *cliui.Streams, env func(string) string, args []string) (*ap
 	level := new(slog.LevelVar)
 	level.Set(slog.LevelWarn)
 	logger := slog.New(slog.NewTextHandler(streams.Err, &slog.HandlerOptions{Level: level}))
+	dirs := state.DirsFromEnv(env)
+	if packageVersion != "" {
+		dirs.Packaged = state.PackagedDir
+	}
 	return &app{
 		Streams: streams,
 		msgs:    msgs,
@@ -56,7 +60,7 @@ func newApp(streams *cliui.Streams, env func(string) string, args []string) (*ap
 			return lang
 		}),
 		env:    env,
-		dirs:   state.DirsFromEnv(env),
+		dirs:   dirs,
 		now:    time.Now,
 		level:  level,
 		log:    logger,

@@ -53,7 +53,7 @@ func newDoctorCmd(a *app) *cobra.Command {
 		}
 		return runDoctor(cmd.Context(), a, &doctor.Doctor{
 			Host: doctor.System{
-				URI: a.global.connect, Images: a.dirs.ImagesDir(), AccelFile: a.dirs.AccelFile(),
+				URI: a.global.connect, Images: a.images(), AccelFile: a.dirs.AccelFile(),
 				Trying: func(bool) {
 					if !a.wantsJSON() {
 						a.say("doctor.probing")

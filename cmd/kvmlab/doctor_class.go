@@ -100,7 +100,7 @@ func freeForLabs(a *app) (memory, disk float64, err error) {
 		}
 	}
 	var fs unix.Statfs_t
-	if err := unix.Statfs(a.dirs.ImagesDir(), &fs); err != nil {
+	if err := unix.Statfs(a.dirs.State, &fs); err != nil {
 		return 0, 0, fmt.Errorf("read free disk: %w", err)
 	}
 	return memory, float64(fs.Bavail) * float64(fs.Bsize) / (1 << 20), nil

@@ -122,7 +122,7 @@ func superviseProcess(a *app, files state.Lab) *supervisor.Process {
 
 // findImage finds what a guest boots.
 func findImage(dirs state.Dirs, name string) (engine.Image, error) {
-	img, err := image.Lookup(dirs.ImagesDir(), name)
+	img, err := image.Path(dirs.ImageStores()).Lookup(name)
 	if err == nil {
 		err = img.Check()
 	}

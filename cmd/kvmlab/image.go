@@ -48,6 +48,9 @@ func newImageCmd(a *app) *cobra.Command {
 	return cmd
 }
 
+// images are all images of this computer: those that were made here, and those that came with kvmlab's package.
+func (a *app) images() image.Path { return a.dirs.ImageStores() }
+
 func newImageListCmd(a *app) *cobra.Command {
 	cmd := a.command("list", "image.list")
 	cmd.Args = a.maxArgs(0)
@@ -56,7 +59,7 @@ func newImageListCmd(a *app) *cobra.Command {
 }
 
 func listImages(a *app) error {
-	images, err := image.List(a.dirs.ImagesDir())
+	images, err := a.images().List()
 	if a.wantsJSON() {
 		var list struct {
 			Images []imageInfo `json:"images"`
@@ -95,7 +98,7 @@ func newImageShowCmd(a *app) *cobra.Command {
 
 // completeImages proposes the images that there are.
 func (a *app) completeImages(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	images, _ := image.List(a.dirs.ImagesDir()) // what can be listed is proposed
+	images, _ := a.images().List() // what can be listed is proposed
 	var names []string
 	for _, img := range images {
 		names = append(names, img.Name)
@@ -105,7 +108,7 @@ func (a *app) completeImages(*cobra.Command, []string, string) ([]string, cobra.
 
 // showImage shows one image in full, after reading it whole: a damaged one is an error here and not at the next boot.
 func showImage(a *app, name string) error {
-	img, err := image.Lookup(a.dirs.ImagesDir(), name)
+	img, err := a.images().Lookup(name)
 	if err == nil {
 		err = img.Verify()
 	}

@@ -56,7 +56,7 @@ func (a *app) toBuild(l *lab.Lab) []string {
 
 // hasImage reports whether there is an image of that name, whole or not.
 func (a *app) hasImage(name string) bool {
-	_, err := image.Lookup(a.dirs.ImagesDir(), name)
+	_, err := a.images().Lookup(name)
 	return !errors.Is(err, image.ErrNoImage)
 }
 

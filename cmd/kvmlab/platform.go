@@ -93,7 +93,7 @@ func (p *platformProbe) look(ctx context.Context) (engine.Platform, error) {
 
 // probeAccel asks vm for the verdict, with the micro image as the guest to try.
 func probeAccel(ctx context.Context, a *app, info vm.HostInfo, want accelChoice) (vm.Verdict, error) {
-	img, err := image.Lookup(a.dirs.ImagesDir(), microName)
+	img, err := a.images().Lookup(microName)
 	if err != nil {
 		// Without the image nothing can be booted; the error about the image itself comes from the lab's guests.
 		return vm.Verdict{Accel: vm.AccelTCG}, nil //nolint:nilerr // see above

@@ -83,7 +83,7 @@ func addCommands(a *app, root *cobra.Command) {
 			root.AddCommand(cmd)
 		}
 	}
-	root.AddCommand(newSuperviseCmd(a)) // hidden, and so in no group
+	root.AddCommand(newSuperviseCmd(a), newManCmd(a)) // hidden, and so in no group
 	help := newHelpCmd(a)
 	help.GroupID = groupHelp
 	root.SetHelpCommand(help)

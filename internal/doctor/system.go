@@ -35,9 +35,9 @@ const virtlogdSocket = "/run/libvirt/virtlogd-sock"
 
 // System is the machine that kvmlab runs on.
 type System struct {
-	URI       string // libvirt's; "" is qemu:///system
-	Images    string // the image store
-	AccelFile string // where the verdict about KVM is kept
+	URI       string     // libvirt's; "" is qemu:///system
+	Images    image.Path // where images are
+	AccelFile string     // where the verdict about KVM is kept
 	// Trying, if set, is called before a guest is booted to see how guests run: it takes some seconds.
 	Trying func(kvm bool)
 }
@@ -211,7 +211,7 @@ func groupName(gid int) string {
 
 // ProbeAccel implements Host.
 func (s System) ProbeAccel(ctx context.Context, info vm.HostInfo) (vm.Verdict, error) {
-	img, err := image.Lookup(s.Images, image.Micro)
+	img, err := s.Images.Lookup(image.Micro)
 	if err != nil {
 		return vm.Verdict{}, err
 	}
@@ -224,7 +224,7 @@ func (s System) ProbeAccel(ctx context.Context, info vm.HostInfo) (vm.Verdict, e
 
 // VerifyImage implements Host.
 func (s System) VerifyImage(name string) error {
-	img, err := image.Lookup(s.Images, name)
+	img, err := s.Images.Lookup(name)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,9 @@ const (
 	DefaultStateDir = "/var/lib/kvmlab"
 	EnvRunDir       = "KVMLAB_RUN_DIR"
 	EnvStateDir     = "KVMLAB_STATE_DIR"
+	// PackagedDir is where the Debian package puts images. It is not below /usr, because libvirt's AppArmor driver lets
+	// guests have nothing from there.
+	PackagedDir = DefaultStateDir + "/packaged"
 )
 
 // The names of the files and folders. This file is the only one that knows them.
@@ -53,6 +56,8 @@ var ErrLabName = errors.New("not a lab name")
 type Dirs struct {
 	Run   string // gone after a reboot: locks and sockets
 	State string // kept: labs and images
+	// Packaged holds images that came with the program and are only read; empty when none did.
+	Packaged string
 }
 
 // DirsFromEnv returns the roots that the environment asks for, or the defaults. getenv is os.Getenv, or a test's.
@@ -69,6 +74,14 @@ func DirsFromEnv(getenv func(string) string) Dirs {
 
 // ImagesDir returns the folder of the guest images.
 func (d Dirs) ImagesDir() string { return filepath.Join(d.State, imagesName) }
+
+// ImageStores returns the folders that images are looked for in, in order: ImagesDir, then what came with the program.
+func (d Dirs) ImageStores() []string {
+	if d.Packaged == "" {
+		return []string{d.ImagesDir()}
+	}
+	return []string{d.ImagesDir(), d.Packaged}
+}
 
 // TemplatesDir returns the folder of the saved guests that others are resumed from.
 func (d Dirs) TemplatesDir() string { return filepath.Join(d.State, templatesName) }
