@@ -100,7 +100,13 @@ func removeImage(ctx context.Context, a *app, name string) error {
 	if len(labs) > 0 {
 		return diag.New(diag.ImageUsed, diag.Args{"image": name, "labs": labs})
 	}
-	if err := image.Remove(ctx, a.dirs.ImagesDir(), name); err != nil {
+	err = image.Remove(ctx, a.dirs.ImagesDir(), name)
+	if errors.Is(err, image.ErrNoImage) && a.dirs.Packaged != "" {
+		if _, err := image.Lookup(a.dirs.Packaged, name); err == nil {
+			return diag.New(diag.ImagePackaged, diag.Args{"image": name})
+		}
+	}
+	if err != nil {
 		return imageError(name, "", err)
 	}
 	a.say("image.removed", "image", name)

@@ -220,6 +220,7 @@ const (
 	NotImage         Code = "KL411" // a file that cannot be imported
 	ImageName        Code = "KL412" // a name that an image cannot be imported under
 	ImageUsed        Code = "KL413" // an image that a lab uses cannot be removed
+	ImagePackaged    Code = "KL350" // an image of the package is the package's to remove
 	BadKey           Code = "KL414" // not an SSH public key
 )
 

@@ -147,9 +147,10 @@ with the word DENIED and the path.`,
 		Explanation: `
 NetworkManager configures every interface that appears unless it is told not
 to. It may ask for an address by DHCP on the lab's bridge, or take the address
-away that kvmlab put there. A file in /etc/NetworkManager/conf.d with
-"[keyfile]" and "unmanaged-devices=interface-name:br*;interface-name:tap*" settles
-it for good.`,
+away that kvmlab put there. The Debian package of kvmlab brings a udev rule,
+84-kvmlab.rules, that knows the links of labs by their mark and makes
+NetworkManager leave just these alone; without the package, "kvmlab doctor"
+prints the command that writes such a rule.`,
 	},
 	{
 		Code: LibvirtSlow, Exit: ExitFailed, Args: []string{"call", "limit"},

@@ -40,6 +40,17 @@ by "down", holds only what differs from it. Without the image nobody could read
 these disks.`,
 	},
 	{
+		Code: ImagePackaged, Exit: ExitFailed, Args: []string{"image"},
+		Summary: `the image {{quote .image}} came with kvmlab's package`,
+		Hint:    `it goes with the package: sudo apt remove kvmlab`,
+		Explanation: `
+The Debian package of kvmlab brings the micro image along, in
+/var/lib/kvmlab/packaged, so that labs come up without a network. What a package
+has installed only the package's tools change. An image that was built here,
+with "kvmlab image build", lies in /var/lib/kvmlab/images and can be removed; then
+the package's is used again.`,
+	},
+	{
 		Code: BadKey, Exit: ExitUsage, Args: []string{"file"},
 		Summary: `{{quote .file}} holds no SSH public key`,
 		Hint:    `name the file that ends in .pub, such as ~/.ssh/id_ed25519.pub`,

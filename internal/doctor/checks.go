@@ -253,8 +253,8 @@ func (e *examination) networkManager(context.Context) Finding {
 	}
 	d := diag.New(diag.NetworkManager, diag.Args{"link": e.Lab.Bridge})
 	d.Severity = diag.Warning
-	return problem(d, `printf '[keyfile]\nunmanaged-devices=interface-name:br*;interface-name:tap*\n' | `+
-		`sudo tee /etc/NetworkManager/conf.d/kvmlab.conf; sudo systemctl reload NetworkManager`)
+	return problem(d, `echo 'SUBSYSTEM=="net", ACTION!="remove", ATTR{ifalias}=="kvmlab:*", ENV{NM_UNMANAGED}="1"' | `+
+		`sudo tee /etc/udev/rules.d/`+udevRule+`; sudo udevadm control --reload`)
 }
 
 func (e *examination) names(ctx context.Context) Finding {

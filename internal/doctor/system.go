@@ -231,9 +231,12 @@ func (s System) VerifyImage(name string) error {
 	return img.Verify()
 }
 
-// NetworkManager implements Host: it runs, and none of its files says that the link is not its business.
+// NetworkManager implements Host: it runs, and neither udev nor any of its files says that the link is not its business.
 func (System) NetworkManager(link string) bool {
 	if _, err := os.Stat("/run/NetworkManager"); errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	if hasUdevRule("/usr/lib/udev/rules.d", "/lib/udev/rules.d", "/etc/udev/rules.d") {
 		return false
 	}
 	files, err := filepath.Glob("/etc/NetworkManager/conf.d/*.conf")
@@ -246,6 +249,22 @@ func (System) NetworkManager(link string) bool {
 		}
 	}
 	return true
+}
+
+// udevRule is the file, of kvmlab's package or written by doctor's fix, that has udev mark the links of labs as none of
+// NetworkManager's.
+const udevRule = "84-kvmlab.rules"
+
+// hasUdevRule reports whether it is in one of udev's folders; an empty file there, or a link to /dev/null, switches it off
+// (udev(7)).
+func hasUdevRule(dirs ...string) bool {
+	found := false
+	for _, dir := range dirs {
+		if info, err := os.Stat(filepath.Join(dir, udevRule)); err == nil {
+			found = info.Mode().IsRegular() && info.Size() > 0
+		}
+	}
+	return found
 }
 
 // unmanaged reports whether a NetworkManager.conf(5) lists the link, by name or pattern, as unmanaged.

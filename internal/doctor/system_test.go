@@ -1,6 +1,10 @@
 package doctor
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
 
 func TestOlder(t *testing.T) {
 	t.Parallel()
@@ -36,5 +40,26 @@ func TestUnmanaged(t *testing.T) {
 		if got := unmanaged(conf, "br1"); got != want {
 			t.Errorf("unmanaged(%q) = %v, want %v", conf, got, want)
 		}
+	}
+}
+
+func TestHasUdevRule(t *testing.T) {
+	t.Parallel()
+	lib, etc := t.TempDir(), t.TempDir()
+	if hasUdevRule(lib, etc) {
+		t.Error("a rule is found where there is none")
+	}
+	rule, override := filepath.Join(lib, udevRule), filepath.Join(etc, udevRule)
+	if err := os.WriteFile(rule, []byte("…\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if !hasUdevRule(lib, etc) {
+		t.Error("the package's rule is not found")
+	}
+	if err := os.Symlink("/dev/null", override); err != nil {
+		t.Fatal(err)
+	}
+	if hasUdevRule(lib, etc) {
+		t.Error("a rule that is switched off is taken for one")
 	}
 }

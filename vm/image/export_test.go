@@ -1,6 +1,9 @@
 package image
 
-import "strings"
+import (
+	"path/filepath"
+	"strings"
+)
 
 // For the tests, which are outside of the package.
 var (
@@ -41,4 +44,21 @@ func ParseTargets(text string) []string {
 		sources = append(sources, strings.TrimSpace(line))
 	}
 	return sources
+}
+
+// PublishMicro puts a micro image with that kernel into a store, as this program builds it or, stale, as another does.
+func PublishMicro(store, kernel string, stale bool) (Image, error) {
+	recipe, err := microRecipe()
+	if err != nil {
+		return Image{}, err
+	}
+	if stale {
+		recipe = "another"
+	}
+	dir := filepath.Join(store, Micro)
+	if err := makeDirs(dir); err != nil {
+		return Image{}, err
+	}
+	c := content{kernelName: "vmlinux", kernel: []byte(kernel), initrd: []byte("initrd"), recipe: recipe}
+	return c.publish(dir, Micro)
 }
