@@ -49,7 +49,7 @@ func (j job) image(ctx context.Context, t *tree) error {
 	if err != nil {
 		return err
 	}
-	checked := map[string]map[string]int64{}
+	checked := map[string]stamp{}
 	for _, e := range entries {
 		if e.Name() == checkedFile {
 			continue
@@ -60,7 +60,7 @@ func (j job) image(ctx context.Context, t *tree) error {
 		}
 		t.add(path.Join(home, img.Digest, e.Name()), filepath.Join(img.Dir, e.Name()), 0o644)
 		if e.Name() != manifestFile {
-			checked[e.Name()] = map[string]int64{"size": info.Size(), "mtime_ns": t.when.UnixNano()}
+			checked[e.Name()] = stamp{info.Size(), t.when.UnixNano()}
 		}
 	}
 	// The image was read just now, and dpkg will not install half a file: guests need not wait until it is read again.
@@ -85,6 +85,12 @@ const (
 	checkedFile  = "checked.json"
 	manifestFile = "manifest.json"
 )
+
+// stamp is an entry of checkedFile: the size and time that a file had when it was last read and found whole.
+type stamp struct {
+	Size     int64 `json:"size"`
+	Modified int64 `json:"mtime_ns"`
+}
 
 // manuals has the program itself write its manual pages in every language.
 func (j job) manuals(ctx context.Context, t *tree) error {

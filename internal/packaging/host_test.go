@@ -87,7 +87,8 @@ mkdir -m 1777 "$root/run/lock"
 
 rm -rf "$root/var/lib/kvmlab" "$root/etc/libvirt/qemu" "$root/var/lib/libvirt/qemu"
 printf 'unix_sock_group = "libvirt"\nauth_unix_ro = "none"\nauth_unix_rw = "none"\n' >"$root/etc/libvirt/libvirtd.conf"
-echo 'security_driver = "none"' >"$root/etc/libvirt/qemu.conf"
+# QEMU gets no /dev of its own: libvirt would make it beside the one of this root.
+printf 'security_driver = "none"\nnamespaces = []\n' >"$root/etc/libvirt/qemu.conf"
 `
 
 // enter prepares a command in the sandbox, outside the host's files.
@@ -268,7 +269,7 @@ func installedWell(h *host, version string) {
 	completed := h.run("bash", "-c", `
 		. /usr/share/bash-completion/bash_completion
 		. /usr/share/bash-completion/completions/kvmlab
-		COMP_WORDS=(kvmlab scen) COMP_CWORD=1 COMP_LINE="kvmlab scen" COMP_POINT=11
+		COMP_WORDS=(kvmlab scen) COMP_CWORD=1 COMP_LINE="kvmlab scen" COMP_POINT=11 COMP_TYPE=9
 		__start_kvmlab
 		echo "${COMPREPLY[@]}"`)
 	if strings.TrimSpace(completed) != "scenario" {
