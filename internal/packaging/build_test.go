@@ -1,3 +1,6 @@
+//kvmlab:needs @guests @micro
+//kvmlab:needs lintian man-db bash-completion git
+
 package main
 
 import (
