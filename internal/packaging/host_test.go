@@ -32,6 +32,8 @@ const (
 	hostRoot  = "/run/host/root" // in the sandbox
 	hostUpper = "/run/host/upper"
 
+	nextVersion = "99.0.0" // of the package that is upgraded to
+
 	// commandLimit bounds each command; installing and `up` take seconds, or some tens of them on a busy machine.
 	commandLimit = 10 * time.Minute
 )
@@ -217,9 +219,9 @@ func TestInstall(t *testing.T) {
 		t.Fatalf("after the first up: %+v", before)
 	}
 
-	newer := newerPackage(t, version+".1")
+	newer := newerPackage(t, nextVersion)
 	h.install(newer)
-	if got := h.run("kvmlab", "version"); !strings.Contains(got, " "+version+".1 ") {
+	if got := h.run("kvmlab", "version"); !strings.HasPrefix(got, "kvmlab "+nextVersion+" ") {
 		t.Errorf("after the upgrade, version prints %s", got)
 	}
 	after := h.status()
