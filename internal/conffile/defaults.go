@@ -22,27 +22,32 @@ var (
 // ParseDefaults reads a file of shell assignments. What else a shell could do in it is not followed.
 func ParseDefaults(name, text string) *DefaultsFile {
 	f := &DefaultsFile{}
+	account := newAccount(&f.Problems)
 	src := newSource(name, text)
-	for n, from := range src.lines {
+	for n := range src.lines {
+		from := src.lines[n].from
 		line := src.lineText(n)
 		code := strings.TrimSpace(line)
 		if code == "" || code[0] == '#' {
 			continue
 		}
+		if !account.pays(statementCost, Value{code, src.pos(from, from+1)}) {
+			break
+		}
 		if m := spacedLine.FindStringSubmatchIndex(line); m != nil && line[m[8]] != '#' {
-			f.Problems = append(f.Problems, Problem{SpacedAssignment, src.pos(from+m[4], from+m[9]), line[m[4]:m[5]]})
+			account.problem(Problem{SpacedAssignment, src.pos(from+m[4], from+m[9]), line[m[4]:m[5]]})
 			continue
 		}
 		m := assignmentLine.FindStringSubmatchIndex(line)
 		if m == nil {
-			f.Problems = append(f.Problems, Problem{BadSyntax, src.pos(from, from+len(line)), code})
+			account.problem(Problem{BadSyntax, src.pos(from, from+len(line)), code})
 			continue
 		}
 		value, length := shellWord(line[m[6]:])
 		if strings.HasPrefix(text[from+len(line):], "\r") {
 			// A line's end as Windows writes it: to a shell the value ends in it.
 			value += "\r"
-			f.Problems = append(f.Problems, Problem{ForeignCharacter, src.pos(from+m[6], from+m[6]+length), "\r"})
+			account.problem(Problem{ForeignCharacter, src.pos(from+m[6], from+m[6]+length), "\r"})
 		}
 		f.Assignments = append(f.Assignments, Assignment{
 			Name:  Value{line[m[4]:m[5]], src.pos(from+m[4], from+m[5])},

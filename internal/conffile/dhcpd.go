@@ -11,6 +11,8 @@ import (
 type DHCPD struct {
 	Statements []*Statement
 	Problems   []Problem
+
+	account *account
 }
 
 // Statement is one statement: its words up to the semicolon or the brace, and the block behind them.
@@ -76,6 +78,7 @@ const maxInclude = 16
 // ParseDHCPD reads the dhcpd.conf called name, and what it includes from files.
 func ParseDHCPD(name string, files map[string]string) *DHCPD {
 	d := &DHCPD{}
+	d.account = newAccount(&d.Problems)
 	d.Statements = d.file(name, files, nil, nil)
 	return d
 }
@@ -83,7 +86,7 @@ func ParseDHCPD(name string, files map[string]string) *DHCPD {
 // file reads one file; open are those that are being read.
 func (d *DHCPD) file(name string, files map[string]string, parent *Statement, open []string) []*Statement {
 	p := &dhcpdParser{doc: d, files: files, open: append(open, name), src: newSource(name, files[name])}
-	p.lex = dhcpdLexer{src: p.src, problems: &d.Problems}
+	p.lex = dhcpdLexer{src: p.src, account: d.account}
 	p.frames = []frame{{block: parent}}
 	p.run()
 	return p.frames[0].list
@@ -111,23 +114,36 @@ type dhcpdParser struct {
 }
 
 func (p *dhcpdParser) problem(kind Kind, pos diag.Pos, text string) {
-	p.doc.Problems = append(p.doc.Problems, Problem{kind, pos, text})
+	p.doc.account.problem(Problem{kind, pos, text})
 }
 
 func (p *dhcpdParser) run() {
-	for w, ok := p.lex.next(); ok; w, ok = p.lex.next() {
+	for w, ok := p.lex.next(); ok && p.pays(w); w, ok = p.lex.next() {
 		p.word(w)
 	}
-	if p.now != nil {
+	if p.now != nil && !p.doc.account.budget.Spent() {
 		p.missingSemicolon()
 	}
 	for len(p.frames) > 1 {
 		last := p.frames[len(p.frames)-1]
-		if len(p.frames) == 2 {
+		if len(p.frames) == 2 && !p.doc.account.budget.Spent() {
 			p.problem(MissingClosing, cmpOr(p.suspect, last.block).Pos(), cmpOr(p.suspect, last.block).Words[0].Text)
 		}
 		p.leave()
 	}
+}
+
+// pays takes what a word costs off the document's budget, and ends a document that is too deep.
+func (p *dhcpdParser) pays(w Word) bool {
+	cost, at := wordCost, Value{w.Text, w.Pos}
+	if p.now == nil {
+		cost += statementCost
+	}
+	if len(p.frames) > maxDepth {
+		p.doc.account.tooMuch(at)
+		return false
+	}
+	return p.doc.account.pays(cost, at)
 }
 
 func cmpOr(a, b *Statement) *Statement {
@@ -255,8 +271,9 @@ func (p *dhcpdParser) end() {
 
 func (p *dhcpdParser) include(s *Statement) {
 	name := s.Words[1].Text
-	_, there := p.files[name]
+	text, there := p.files[name]
 	switch {
+	case !p.doc.account.pays(fileCost+len(text), Value{name, s.Words[1].Pos}):
 	case !there:
 		p.problem(MissingFile, s.Words[1].Pos, name)
 	case slices.Contains(p.open, name) || len(p.open) > maxInclude:

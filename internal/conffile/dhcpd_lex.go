@@ -24,9 +24,9 @@ func (w Word) is(keyword string) bool { return !w.Quoted && strings.EqualFold(w.
 // dhcpdLexer cuts a dhcpd.conf into words. Unlike dhcpd's own (common/conflex.c), which makes four numbers and three
 // dots of an address, it leaves in one piece what an author sees as one word.
 type dhcpdLexer struct {
-	src      *source
-	at       int
-	problems *[]Problem
+	src     *source
+	at      int
+	account *account
 }
 
 // next returns the next word; ok is false at the end of the file.
@@ -68,7 +68,7 @@ func (l *dhcpdLexer) quoted() Word {
 		for trimmed := strings.TrimRight(value, " \t\r;{}"); len(trimmed) < len(value); value = trimmed {
 			l.at = from + 1 + len(trimmed)
 		}
-		*l.problems = append(*l.problems, Problem{UnclosedString, l.src.pos(from, l.at), value})
+		l.account.problem(Problem{UnclosedString, l.src.pos(from, l.at), value})
 	}
 	w := l.word(from)
 	w.Text, w.Quoted = value, true
@@ -93,7 +93,7 @@ func (l *dhcpdLexer) plain() Word {
 	}
 	if foreign >= 0 {
 		_, size := utf8.DecodeRuneInString(text[foreign:])
-		*l.problems = append(*l.problems, Problem{ForeignCharacter, l.src.pos(foreign, foreign+size), text[foreign : foreign+size]})
+		l.account.problem(Problem{ForeignCharacter, l.src.pos(foreign, foreign+size), text[foreign : foreign+size]})
 	}
 	return l.word(from)
 }

@@ -13,6 +13,8 @@ import (
 type DnsmasqFile struct {
 	Lines    []DnsmasqLine
 	Problems []Problem
+
+	account *account
 }
 
 // DnsmasqLine is one option.
@@ -29,11 +31,12 @@ type DnsmasqLine struct {
 // further directories as the option -7 takes them: Debian's unit gives "/etc/dnsmasq.d,.dpkg-dist,.dpkg-old,.dpkg-new".
 func ParseDnsmasq(name string, files map[string]string, dirs ...string) *DnsmasqFile {
 	f := &DnsmasqFile{}
+	f.account = newAccount(&f.Problems)
 	f.read(name, files, nil)
 	for _, dir := range dirs {
 		src := newSource(name, "conf-dir="+dir)
 		line := f.line(src, 0, "conf-dir="+dir)
-		f.include(line, directory(line, files), files, []string{name})
+		f.include(line, f.directory(line, files), files, []string{name})
 	}
 	return f
 }
@@ -83,20 +86,24 @@ func (f *DnsmasqFile) Get(name string) []DnsmasqLine {
 
 func (f *DnsmasqFile) read(name string, files map[string]string, open []string) {
 	src := newSource(name, files[name])
-	for n, from := range src.lines {
+	for n := range src.lines {
+		from := src.lines[n].from
 		text := src.lineText(n)
 		code := dnsmasqCode(text)
 		if strings.TrimSpace(code) == "" {
 			continue
 		}
 		line := f.line(src, from, code)
+		if !f.account.pays(statementCost+wordCost*len(line.Fields), line.Name) {
+			return
+		}
 		f.Lines = append(f.Lines, line)
 		switch {
 		case !line.HasValue:
 		case line.Name.Text == "conf-file":
 			f.include(line, []string{line.Value.Text}, files, append(open, name))
 		case line.Name.Text == "conf-dir":
-			f.include(line, directory(line, files), files, append(open, name))
+			f.include(line, f.directory(line, files), files, append(open, name))
 		}
 	}
 }
@@ -118,7 +125,7 @@ func dnsmasqCode(line string) string {
 func (f *DnsmasqFile) line(src *source, from int, code string) DnsmasqLine {
 	if i := strings.IndexFunc(code, func(r rune) bool { return r >= utf8.RuneSelf }); i >= 0 {
 		_, size := utf8.DecodeRuneInString(code[i:])
-		f.Problems = append(f.Problems, Problem{ForeignCharacter, src.pos(from+i, from+i+size), code[i : i+size]})
+		f.account.problem(Problem{ForeignCharacter, src.pos(from+i, from+i+size), code[i : i+size]})
 	}
 	name, value, hasValue := strings.Cut(code, "=")
 	line := DnsmasqLine{Name: trimmed(src, from, name), HasValue: hasValue}
@@ -148,12 +155,14 @@ func trimmed(src *source, from int, text string) Value {
 
 func (f *DnsmasqFile) include(line DnsmasqLine, names []string, files map[string]string, open []string) {
 	for _, name := range names {
-		_, there := files[name]
+		text, there := files[name]
 		switch {
+		case !f.account.pays(fileCost+len(text), line.Value):
+			return
 		case !there:
-			f.Problems = append(f.Problems, Problem{MissingFile, line.Value.Pos, name})
+			f.account.problem(Problem{MissingFile, line.Value.Pos, name})
 		case slices.Contains(open, name) || len(open) > maxInclude:
-			f.Problems = append(f.Problems, Problem{IncludeLoop, line.Value.Pos, name})
+			f.account.problem(Problem{IncludeLoop, line.Value.Pos, name})
 		default:
 			f.read(name, files, slices.Clone(open))
 		}
@@ -161,7 +170,10 @@ func (f *DnsmasqFile) include(line DnsmasqLine, names []string, files map[string
 }
 
 // directory lists the files of a conf-dir: those with one of the endings "*.conf", or without one of the others.
-func directory(line DnsmasqLine, files map[string]string) []string {
+func (f *DnsmasqFile) directory(line DnsmasqLine, files map[string]string) []string {
+	if !f.account.pays(len(files)*len(line.Fields), line.Value) {
+		return nil
+	}
 	dir := line.Fields[0].Text
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(files)) {

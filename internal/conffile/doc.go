@@ -14,11 +14,15 @@
 //
 // A path that finds nothing gives no values; a path that cannot be read gives an error.
 //
+// The files are a student's, who may have written anything: what all files of a document may cost together is in
+// budget.go, and a document that costs more ends there, with the problem [TooMuch].
+//
 // The package is pure. What a file means for a network is not its business: see internal/mistake.
 package conffile
 
 import (
 	"fmt"
+	"sort"
 	"strings"
 	"unicode/utf8"
 
@@ -107,6 +111,8 @@ const (
 	BadSyntax
 	// SpacedAssignment is a shell assignment with spaces around its =.
 	SpacedAssignment
+	// TooMuch is where reading ended: the files are longer, deeper, or name one another more often than anybody needs.
+	TooMuch
 )
 
 // Problem is one place where a file departs from its grammar.
@@ -121,24 +127,50 @@ type Problem struct {
 type source struct {
 	name  string
 	text  string
-	lines []int // the offset at which each begins
+	lines []span // where each begins, and where it ends without its line break
+	marks []mark // one for each stride of the text
 }
 
+// mark is how many characters are in front of an offset: what has to be counted for a column is then no more than a
+// stride, however long the line is.
+type mark struct{ offset, runes int }
+
+const stride = 256
+
+// span is a piece of a text by its offsets.
+type span struct{ from, to int }
+
 func newSource(name, text string) *source {
-	s := &source{name: name, text: text, lines: []int{0}}
-	for i := range len(text) {
-		if text[i] == '\n' {
-			s.lines = append(s.lines, i+1)
+	s := &source{name: name, text: text, marks: []mark{{}}}
+	from := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		s.lines = append(s.lines, span{from, from + len(strings.TrimRight(line, "\r"))})
+		from += len(line) + 1
+	}
+	runes := 0
+	for i := range text { // every character once, and every octet that is none
+		if i-s.marks[len(s.marks)-1].offset >= stride {
+			s.marks = append(s.marks, mark{i, runes})
 		}
+		runes++
 	}
 	return s
 }
+
+// runesTo counts the characters in front of an offset.
+func (s *source) runesTo(offset int) int {
+	i := sort.Search(len(s.marks), func(i int) bool { return s.marks[i].offset > offset }) - 1
+	return s.marks[i].runes + utf8.RuneCountInString(s.text[s.marks[i].offset:offset])
+}
+
+// longLine is from which length on a line is not quoted, in octets.
+const longLine = 4096
 
 // line is the number of the line that holds offset, from 0.
 func (s *source) line(offset int) int {
 	low, high := 0, len(s.lines)
 	for high-low > 1 {
-		if mid := (low + high) / 2; s.lines[mid] <= offset {
+		if mid := (low + high) / 2; s.lines[mid].from <= offset {
 			low = mid
 		} else {
 			high = mid
@@ -149,40 +181,56 @@ func (s *source) line(offset int) int {
 
 // lineText is a line without its end.
 func (s *source) lineText(n int) string {
-	rest := s.text[s.lines[n]:]
-	if end := strings.IndexByte(rest, '\n'); end >= 0 {
-		rest = rest[:end]
-	}
-	return strings.TrimRight(rest, "\r")
+	return s.text[s.lines[n].from:s.lines[n].to]
 }
 
 // pos is the place from one offset to another, of which only the first line counts.
 func (s *source) pos(from, to int) diag.Pos {
 	n := s.line(from)
 	text := s.lineText(n)
-	start := s.lines[n]
+	start := s.lines[n].from
 	from = min(from, start+len(text)) // not behind a carriage return
 	end := min(max(to, from), start+len(text))
 	width := 1
 	if end > from {
 		width = utf8.RuneCountInString(s.text[from:end])
 	}
+	if len(text) > longLine {
+		text = ""
+	}
 	return diag.Pos{
-		File: s.name, Line: n + 1, Column: utf8.RuneCountInString(s.text[start:from]) + 1, Width: width, Text: text,
+		File: s.name, Line: n + 1, Column: s.runesTo(from) - s.runesTo(start) + 1, Width: width, Text: text,
 	}
 }
 
 // indent is the width of the white space before offset when nothing else stands there on its line, else -1.
 func (s *source) indent(offset int) int {
-	before := s.text[s.lines[s.line(offset)]:offset]
-	if strings.TrimLeft(before, " \t") != "" {
+	line := s.lines[s.line(offset)].from
+	width, length := leading(s.text[line:offset])
+	if line+length < offset {
 		return -1
 	}
-	return len(strings.ReplaceAll(before, "\t", "        "))
+	return width
+}
+
+// leading is the width of the white space that a text begins with, and its length: of no more than anybody sets a line in.
+func leading(text string) (width, length int) {
+	for length < len(text) && length < 1024 {
+		switch text[length] {
+		case ' ':
+			width++
+		case '\t':
+			width += 8
+		default:
+			return width, length
+		}
+		length++
+	}
+	return width, length
 }
 
 // lineIndent is the indentation of the line that holds offset.
 func (s *source) lineIndent(offset int) int {
-	text := s.lineText(s.line(offset))
-	return len(strings.ReplaceAll(text[:len(text)-len(strings.TrimLeft(text, " \t"))], "\t", "        "))
+	width, _ := leading(s.lineText(s.line(offset)))
+	return width
 }

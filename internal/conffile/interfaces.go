@@ -15,6 +15,8 @@ type InterfacesFile struct {
 	Auto, Hotplug []Value
 	Stanzas       []Stanza
 	Problems      []Problem
+
+	account *account
 }
 
 // Stanza is "iface NAME FAMILY METHOD" with the options that follow.
@@ -74,6 +76,7 @@ func MaskBits(mask string) (int, bool) {
 // ParseInterfaces reads the interfaces(5) called name and, of files, what its source and source-directory name.
 func ParseInterfaces(name string, files map[string]string) *InterfacesFile {
 	f := &InterfacesFile{}
+	f.account = newAccount(&f.Problems)
 	f.read(name, files, nil)
 	return f
 }
@@ -124,19 +127,23 @@ func (f *InterfacesFile) read(name string, files map[string]string, open []strin
 	open = append(open, name)
 	src := newSource(name, files[name])
 	var stanza *Stanza
-	for n, from := range src.lines {
+	for n := range src.lines {
+		from := src.lines[n].from
 		text := src.lineText(n)
 		if code := strings.TrimSpace(text); code == "" || code[0] == '#' {
 			continue
 		}
 		fields := fieldsAt(src, from, text)
+		if !f.account.pays(statementCost+wordCost*len(fields), fields[0]) {
+			return
+		}
 		first := fields[0].Text
 		switch {
 		case first == "iface":
 			f.Stanzas = append(f.Stanzas, newStanza(fields))
 			stanza = &f.Stanzas[len(f.Stanzas)-1]
 			if len(fields) != 4 && !slices.ContainsFunc(fields, func(v Value) bool { return v.Text == "inherits" }) {
-				f.Problems = append(f.Problems, Problem{BadSyntax, fields[0].Pos, text})
+				f.account.problem(Problem{BadSyntax, fields[0].Pos, text})
 			}
 			continue
 		case first == "auto" || first == "allow-auto":
@@ -147,7 +154,7 @@ func (f *InterfacesFile) read(name string, files map[string]string, open []strin
 			f.source(fields, files, open)
 		case first == "mapping" || strings.HasPrefix(first, "no-auto-down") || first == "no-scripts" || first == "rename" || first == "template":
 		case stanza == nil:
-			f.Problems = append(f.Problems, Problem{BadSyntax, fields[0].Pos, first})
+			f.account.problem(Problem{BadSyntax, fields[0].Pos, first})
 			continue
 		default:
 			stanza.Options = append(stanza.Options, Assignment{fields[0], rest(src, fields)})
@@ -206,6 +213,9 @@ func (f *InterfacesFile) source(fields []Value, files map[string]string, open []
 		if !path.IsAbs(pattern) {
 			pattern = path.Join(path.Dir(open[len(open)-1]), pattern)
 		}
+		if !f.account.pays(len(files)*(1+len(pattern)), field) {
+			return
+		}
 		var names []string
 		for name := range files {
 			if ok, err := path.Match(pattern, name); err == nil && ok {
@@ -213,8 +223,11 @@ func (f *InterfacesFile) source(fields []Value, files map[string]string, open []
 			}
 		}
 		for _, name := range sorted(names) {
+			if !f.account.pays(fileCost+len(files[name]), field) {
+				return
+			}
 			if slices.Contains(open, name) || len(open) > maxInclude {
-				f.Problems = append(f.Problems, Problem{IncludeLoop, field.Pos, name})
+				f.account.problem(Problem{IncludeLoop, field.Pos, name})
 				continue
 			}
 			f.read(name, files, slices.Clone(open))

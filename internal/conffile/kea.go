@@ -62,12 +62,10 @@ type KeaFile struct {
 	Problems []Problem
 }
 
-// maxDepth is how deep a document is followed.
-const maxDepth = 64
-
 // ParseKea reads a configuration of Kea. Kea's <?include "file"?> is not followed and reads as nothing.
 func ParseKea(name, text string) *KeaFile {
 	p := &keaParser{src: newSource(name, text), file: &KeaFile{}}
+	p.account = newAccount(&p.file.Problems)
 	p.next()
 	if p.tok.kind != 0 {
 		p.file.Root = p.value(0)
@@ -139,24 +137,30 @@ type keaToken struct {
 }
 
 type keaParser struct {
-	src  *source
-	file *KeaFile
-	at   int
-	tok  keaToken
-	last int // where the token before ended
+	src     *source
+	file    *KeaFile
+	account *account
+	at      int
+	tok     keaToken
+	last    int // where the token before ended
 }
 
 func (p *keaParser) problem(kind Kind, t keaToken) {
-	p.file.Problems = append(p.file.Problems, Problem{kind, p.src.pos(t.from, t.to), t.text})
+	if p.account.budget.Spent() {
+		return
+	}
+	p.account.problem(Problem{kind, p.src.pos(t.from, t.to), t.text})
 }
 
 // value reads a value. What cannot be one is a problem and reads as an empty word.
 func (p *keaParser) value(depth int) *Node {
 	t := p.tok
 	n := &Node{Kind: Plain, Text: t.text, Pos: p.src.pos(t.from, t.to)}
+	if depth > maxDepth {
+		p.account.tooMuch(Value{t.text, n.Pos})
+	}
 	switch {
-	case depth > maxDepth:
-		p.problem(BadSyntax, t)
+	case !p.account.pays(statementCost, Value{t.text, n.Pos}):
 		p.at = len(p.src.text)
 		p.next()
 		return n
