@@ -204,6 +204,14 @@ const (
 	BuiltFromCache Code = "KL331" // warning: an image from packages that were fetched before
 )
 
+// Guests that send more, or other things, than is taken from them (KL360–KL379).
+const (
+	AgentNonsense Code = "KL360" // its agent answers nonsense
+	FileTooMuch   Code = "KL361" // its files are more than is read
+	CopyTooLarge  Code = "KL362" // a copy out of it is over the limit
+	CopyNoRoom    Code = "KL363" // there is no room for it
+)
+
 // Images (KL400–KL419).
 const (
 	NoImage          Code = "KL400" // not built or imported yet

@@ -31,7 +31,7 @@ type Entry struct {
 // All returns every registered code, in order of its number.
 func All() []Entry {
 	all := slices.Concat(usageEntries, syntaxEntries, nameEntries, addressEntries, dhcpFileEntries,
-		guestFileEntries, hostEntries, networkEntries, domainEntries, guestEntries, wayInEntries, imageEntries, dhcpEntries, archiveEntries, borderEntries,
+		guestFileEntries, hostEntries, networkEntries, domainEntries, guestEntries, wayInEntries, untrustedEntries, imageEntries, dhcpEntries, archiveEntries, borderEntries,
 		dhcpServeEntries, captureEntries, lifecycleEntries, classEntries, scenarioEntries,
 		mistakeFileEntries, mistakeNetworkEntries, importEntries)
 	for i := range all {

@@ -99,6 +99,7 @@ func (f *finder) files() {
 	case Dnsmasq:
 		c = f.readDnsmasq(p)
 	}
+	f.read = c.files
 	f.refused(p, c.files)
 	f.judge(c)
 }
@@ -254,6 +255,8 @@ func (f *finder) problem(p conffile.Problem) {
 		d = diag.New(diag.QuoteUnclosed, diag.Args{"text": p.Text})
 	case conffile.MissingFile, conffile.IncludeLoop:
 		d = diag.New(diag.IncludeMissing, diag.Args{"file": p.Text})
+	case conffile.TooMuch:
+		d = diag.New(diag.FileTooMuch, diag.Args{"file": p.Pos.File})
 	case conffile.SpacedAssignment:
 		d = diag.New(diag.AssignmentSpaced, diag.Args{"variable": p.Text})
 	case conffile.TrailingComma:

@@ -57,22 +57,28 @@ type dnsmasqReader struct {
 
 	file *conffile.DnsmasqFile
 	c    *config
+	sent map[string]setting // see options; they are the same for every range
 }
 
 func (f *finder) readDnsmasq(p program) *config {
 	file := conffile.ParseDnsmasq(dnsmasqPath, f.texts(), dnsmasqDir)
-	r := &dnsmasqReader{f, file, &config{program: p, files: []string{dnsmasqPath}}}
+	r := &dnsmasqReader{finder: f, file: file, c: &config{program: p, files: []string{dnsmasqPath}}}
+	r.sent = r.options()
 	for _, x := range file.Problems {
 		f.problem(x)
 	}
 	for _, line := range file.Lines {
-		if r.full() {
-			break
-		}
 		if name := line.Name.Pos.File; !slices.Contains(r.c.files, name) {
 			r.c.files = append(r.c.files, name)
 		}
-		r.line(line)
+		if !r.full() {
+			r.line(line)
+		}
+	}
+	if len(file.Get("dhcp-authoritative")) > 0 {
+		for i := range r.c.subnets {
+			r.c.subnets[i].authoritative = true
+		}
 	}
 	r.c.all = len(r.c.listens) == 0
 	return r.c
@@ -138,13 +144,14 @@ func (r *dnsmasqReader) dhcpRange(line conffile.DnsmasqLine) {
 	}
 	s := subnet{
 		prefix: r.network(first), pos: line.Name.Pos, lease: dnsmasqDefaultLease, leasePos: line.Value.Pos,
-		ranges: []lent{{Range{first, last}, line.Value.Pos}}, authoritative: len(r.file.Get("dhcp-authoritative")) > 0,
-		options: r.options(),
+		ranges: []lent{{Range{first, last}, line.Value.Pos}}, options: r.sent,
 	}
 	for _, v := range fields[2:] {
 		r.rangeField(v, first, &s)
 	}
-	r.c.subnets = append(r.c.subnets, s)
+	if len(r.c.subnets) < maxSubnets {
+		r.c.subnets = append(r.c.subnets, s)
+	}
 }
 
 // network is that of the guest's card which holds an address: dnsmasq takes the mask from there.
@@ -260,5 +267,7 @@ func (r *dnsmasqReader) dhcpHost(line conffile.DnsmasqLine) {
 			h.address, h.pos = a, v.Pos
 		}
 	}
-	r.c.hosts = append(r.c.hosts, h)
+	if len(r.c.hosts) < maxHosts {
+		r.c.hosts = append(r.c.hosts, h)
+	}
 }

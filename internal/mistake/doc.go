@@ -42,7 +42,16 @@ type finder struct {
 	seen  Guest
 	want  Task
 	found []finding
+	// read are the files that the student's program reads, known when they were looked at; they are parsed once.
+	read []string
 }
+
+// What is looked at in a file at most, of what is compared with one another.
+const (
+	maxSubnets = 256
+	maxRanges  = 256 // of a subnet
+	maxHosts   = 2048
+)
 
 // most is how many findings are enough: a file that is no configuration at all has one in each line.
 const most = 50

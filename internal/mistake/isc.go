@@ -28,11 +28,17 @@ func (f *finder) readISC(p program) *config {
 	for _, x := range d.Problems {
 		f.problem(x)
 	}
-	s := &statements{finder: f, doc: d}
+	s := &statements{finder: f, doc: d, defined: map[string]bool{}}
 	d.All(func(x *conffile.Statement) bool {
+		if len(x.Words) > 2 && x.Is("option", x.Words[1].Text, "code") {
+			s.defined[strings.ToLower(x.Words[1].Text)] = true
+		}
 		if file := x.Pos().File; !slices.Contains(c.files, file) {
 			c.files = append(c.files, file)
 		}
+		return true
+	})
+	d.All(func(x *conffile.Statement) bool {
 		s.check(x)
 		return !f.full()
 	})
@@ -63,7 +69,8 @@ func (f *finder) misnamed(d *conffile.DHCPD, texts map[string]string, right stri
 		if name == right || !strings.HasPrefix(base, "dhcp") || base == "dhcpd6.conf" || strings.HasSuffix(base, ".leases") {
 			continue
 		}
-		other := conffile.ParseDHCPD(name, texts)
+		// What it includes lies here by itself.
+		other := conffile.ParseDHCPD(name, map[string]string{name: texts[name]})
 		if declaresSubnet(other) {
 			f.add(rankSyntax, diag.New(diag.ConfigMisnamed, diag.Args{"file": name}).At(diag.Pos{File: name}))
 		}
@@ -122,12 +129,16 @@ type statements struct {
 	*finder
 
 	doc     *conffile.DHCPD
+	defined map[string]bool // the options that the file makes, in small letters
 	subnets []subnet
 	hosts   []host
 }
 
 // subnet notes what a declaration that is well formed says.
 func (s *statements) subnet(x *conffile.Statement, prefix netip.Prefix) {
+	if len(s.subnets) == maxSubnets {
+		return
+	}
 	net := subnet{prefix: prefix, pos: x.Pos(), options: map[string]setting{}}
 	s.ranges(x.Inside, &net)
 	if outer := x.Parent; outer != nil && outer.Is("shared-network") {
@@ -181,6 +192,8 @@ func (s *statements) authority(block *conffile.Statement) *conffile.Statement {
 func (s *statements) ranges(list []*conffile.Statement, net *subnet) {
 	for _, x := range list {
 		switch {
+		case len(net.ranges) >= maxRanges:
+			return
 		case x.Is("pool"):
 			s.ranges(x.Inside, net)
 		case x.Is("range"):
@@ -238,6 +251,9 @@ func (s *statements) lease(x *conffile.Statement) (seconds int, pos diag.Pos) {
 
 // host reads a reservation.
 func (s *statements) host(x *conffile.Statement) {
+	if len(s.hosts) == maxHosts {
+		return
+	}
 	h := host{pos: x.Pos(), macPos: x.Pos()}
 	for _, in := range x.Inside {
 		switch {

@@ -266,12 +266,7 @@ func (s *statements) defines(x *conffile.Statement) bool {
 	if x.Is("option", "space") || len(x.Words) > 2 && strings.EqualFold(x.Words[2].Text, "code") {
 		return true
 	}
-	defined := false
-	s.doc.All(func(other *conffile.Statement) bool {
-		defined = len(other.Words) > 2 && other.Is("option", x.Words[1].Text, "code")
-		return !defined
-	})
-	return defined
+	return s.defined[strings.ToLower(x.Words[1].Text)]
 }
 
 func (s *statements) misspelt(name conffile.Word) {

@@ -80,6 +80,8 @@ func (f *finder) listens(c *config) {
 	there, told := slices.ContainsFunc(c.listens, func(v conffile.Value) bool { return v.Text == f.want.Interface }), false
 	for _, v := range c.listens {
 		switch {
+		case f.full():
+			return
 		case v.Text == f.want.Interface, there && c.program.id == ISC: // which ignores one that is not there
 		case f.seen.Links != nil && f.link(v.Text) == nil:
 			if d := characters(v.Text); d != nil {

@@ -3,6 +3,7 @@ package mistake
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,11 +60,11 @@ func (f *finder) readKea(p program) *config {
 	for _, n := range elementsOf(dhcp4.Get("shared-networks")) {
 		subnets = append(subnets, elementsOf(n.Get("subnet4"))...)
 	}
-	for _, n := range subnets {
+	for _, n := range subnets[:min(len(subnets), maxSubnets)] {
 		r.subnet(dhcp4, n)
 	}
 	r.reservations(elementsOf(dhcp4.Get("reservations")))
-	r.options(elementsOf(dhcp4.Get("option-data")), nil)
+	r.optionNames(elementsOf(dhcp4.Get("option-data")))
 	return r.c
 }
 
@@ -80,6 +81,9 @@ func (r *keaReader) keys(n *conffile.Node, known []string) {
 		return
 	}
 	for _, m := range n.Members {
+		if r.full() {
+			return
+		}
 		if meant := yamlfile.Suggest(m.Key.Text, known); meant != "" && len(m.Key.Text) > 2 {
 			r.add(rankSyntax, diag.New(diag.WordMisspelt, diag.Args{"given": m.Key.Text, "meant": meant}).At(m.Key.Pos))
 		}
@@ -131,6 +135,7 @@ func (r *keaReader) subnet(global, n *conffile.Node) {
 	}
 	r.options(elementsOf(global.Get("option-data")), &s)
 	r.options(elementsOf(n.Get("option-data")), &s)
+	r.optionNames(elementsOf(n.Get("option-data")))
 	for _, pool := range elementsOf(n.Get("pools")) {
 		r.keys(pool, []string{"pool", "option-data"})
 		if v := pool.Get("pool"); v != nil {
@@ -157,7 +162,9 @@ func (r *keaReader) pool(v *conffile.Node, s *subnet) {
 			return
 		}
 	}
-	s.ranges = append(s.ranges, lent{found, v.Pos})
+	if len(s.ranges) < maxRanges {
+		s.ranges = append(s.ranges, lent{found, v.Pos})
+	}
 }
 
 // keaRange reads a pool; Kea takes out all white space first.
@@ -181,18 +188,25 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(a)
 }
 
-// options reads option-data into s; without s it looks at the names.
+// options reads those that the task asks for of option-data.
 func (r *keaReader) options(list []*conffile.Node, s *subnet) {
 	for _, o := range list {
-		r.keys(o, keaOptionKeys)
 		name, data := o.Get("name"), o.Get("data")
-		if name == nil {
+		if name == nil || data == nil || !slices.ContainsFunc(r.want.Options, func(want Option) bool { return want.Name == name.Text }) {
 			continue
 		}
-		if s == nil || o.Get("code") != nil || conffile.OptionKind(name.Text) != 0 {
-			if s != nil && data != nil {
-				s.options[name.Text] = setting{splitList(data.Text), data.Pos}
-			}
+		if o.Get("code") != nil || conffile.OptionKind(name.Text) != 0 {
+			s.options[name.Text] = setting{splitList(data.Text), data.Pos}
+		}
+	}
+}
+
+// optionNames looks at the names in option-data.
+func (r *keaReader) optionNames(list []*conffile.Node) {
+	for _, o := range list {
+		r.keys(o, keaOptionKeys)
+		name := o.Get("name")
+		if name == nil || o.Get("code") != nil || conffile.OptionKind(name.Text) != 0 {
 			continue
 		}
 		if meant := nearOption(name.Text); meant != "" {
@@ -211,6 +225,9 @@ func nearOption(name string) string {
 
 func (r *keaReader) reservations(list []*conffile.Node) {
 	for _, n := range list {
+		if len(r.c.hosts) == maxHosts {
+			return
+		}
 		r.keys(n, keaReservationKeys)
 		h := host{pos: n.Pos, macPos: n.Pos}
 		if v := n.Get("hw-address"); v != nil {

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 //go:embed read.sh
@@ -24,7 +26,7 @@ var readScript string
 
 // Read runs one script in a guest, through run, and returns what it has found. run executes a program there and returns
 // what it printed. The guest needs a shell, iproute2, tar and coreutils; without systemd its units and journal stay empty.
-// Errors: those of run; an output that does not end as it should.
+// Errors: those of run; ErrNonsense.
 func Read(ctx context.Context, run func(ctx context.Context, argv ...string) ([]byte, error)) (Guest, error) {
 	out, err := run(ctx, "/bin/sh", "-c", readScript)
 	if err != nil {
@@ -36,8 +38,30 @@ func Read(ctx context.Context, run func(ctx context.Context, argv ...string) ([]
 // tick is the unit of a process's start in /proc, which Linux shows in hundredths of a second on every machine.
 const tick = 10 * time.Millisecond
 
-// maxFile is how much of a file is read: a configuration is never so large, a list of leases may be.
-const maxFile = 256 << 10
+// What is read of a guest at most. The script gives far less, but the guest is the student's, who may have put another
+// program in the place of any that it runs.
+const (
+	// maxFile is how much is kept of a file: a configuration is never so large, a list of leases may be.
+	maxFile = 256 << 10
+	// maxFiles and maxUnpacked are how many files there are, and how large they are together when they are unpacked.
+	maxFiles    = 512
+	maxUnpacked = 16 << 20
+	// maxPath is how long a path can be (PATH_MAX).
+	maxPath = 4096
+	// maxEntries is how many links, sockets, processes, units and lines of the journal there are of each.
+	maxEntries = 2048
+	// maxCommand is how long a command line is (ARG_MAX of 32 pages, as it was for long; servers have a hundred octets).
+	maxCommand = 128 << 10
+	// maxLinks is how long the list of links is, in octets of JSON.
+	maxLinks = 512 << 10
+)
+
+// ErrNonsense means that the guest's answer is none that the script gives: it was cut off, another program answered in its
+// place, or it is larger than anything that it could be.
+var ErrNonsense = errors.New("the guest answers nonsense")
+
+// errNumber is something in the place of a number. It is not quoted, for it may be of any length.
+var errNumber = errors.New("not a number")
 
 // reading takes the script's output apart.
 type reading struct {
@@ -51,7 +75,7 @@ type reading struct {
 }
 
 // Parse takes the output of the script apart. Lines that it does not know are passed over; an output that was cut off is
-// an error, because what is missing would be taken for absent.
+// ErrNonsense, because what is missing would be taken for absent.
 func Parse(out []byte) (Guest, error) {
 	r := &reading{guest: Guest{Links: []Link{}, Processes: []Process{}}}
 	section, ended := "", false
@@ -70,14 +94,14 @@ func Parse(out []byte) (Guest, error) {
 			err = r.line(section, line)
 		}
 		if err != nil {
-			return Guest{}, fmt.Errorf("read the guest's %s: %w", section, err)
+			return Guest{}, fmt.Errorf("%w: its %s: %w", ErrNonsense, untrusted.VisibleBytes([]byte(section), 20), err)
 		}
 	}
 	if !ended {
-		return Guest{}, errors.New("read the guest's state: the output ends before its end")
+		return Guest{}, fmt.Errorf("%w: the output ends before its end", ErrNonsense)
 	}
 	if err := r.files(); err != nil {
-		return Guest{}, fmt.Errorf("read the guest's files: %w", err)
+		return Guest{}, fmt.Errorf("%w: its files: %w", ErrNonsense, err)
 	}
 	return r.guest, nil
 }
@@ -93,7 +117,7 @@ func (r *reading) time(fields []string) error {
 	}
 	up, err := strconv.ParseFloat(fields[1], 64)
 	if err != nil {
-		return err
+		return errNumber
 	}
 	r.guest.Time = now
 	r.boot = now.Add(-time.Duration(up * float64(time.Second)))
@@ -110,8 +134,9 @@ func (r *reading) files() error {
 	if err != nil {
 		return err
 	}
-	archive := tar.NewReader(packed)
-	for {
+	archive := tar.NewReader(untrusted.Reader(packed, maxUnpacked))
+	kept := untrusted.NewBudget(maxUnpacked) // a sparse file is larger than what it is unpacked from
+	for n := 0; ; n++ {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -119,13 +144,17 @@ func (r *reading) files() error {
 		if err != nil {
 			return err
 		}
+		if h.Typeflag != tar.TypeReg || len(h.Name) > maxPath {
+			continue
+		}
 		text, err := io.ReadAll(io.LimitReader(archive, maxFile))
 		if err != nil {
 			return err
 		}
-		if h.Typeflag == tar.TypeReg {
-			r.guest.Files[h.Name] = File{Text: string(text), Modified: h.ModTime.UTC()}
+		if n == maxFiles || !kept.Take(len(text)) {
+			return fmt.Errorf("%w: over %d files or %d octets", untrusted.ErrTooMuch, maxFiles, maxUnpacked)
 		}
+		r.guest.Files[h.Name] = File{Text: string(text), Modified: h.ModTime.UTC()}
 	}
 }
 
@@ -141,13 +170,16 @@ func seconds(text string) (time.Time, error) {
 	whole, fraction, _ := strings.Cut(text, ".")
 	s, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read a time of the guest: %w", err)
+		return time.Time{}, errNumber
 	}
 	ns, _ := strconv.ParseInt((fraction + "000000000")[:9], 10, 64)
 	return time.Unix(s, ns).UTC(), nil
 }
 
 func (r *reading) line(section, line string) error {
+	if g := &r.guest; max(len(g.Links), len(g.Sockets), len(g.Units), len(g.Processes), len(g.Journal)) > maxEntries {
+		return fmt.Errorf("%w: over %d entries", untrusted.ErrTooMuch, maxEntries)
+	}
 	switch section {
 	case "files":
 		r.archive.WriteString(line)
@@ -172,6 +204,9 @@ func (r *reading) links(line string) error {
 	if strings.TrimSpace(line) == "" {
 		return nil
 	}
+	if len(line) > maxLinks {
+		return fmt.Errorf("%w: over %d octets", untrusted.ErrTooMuch, maxLinks)
+	}
 	var list []struct {
 		Name    string   `json:"ifname"`
 		Flags   []string `json:"flags"`
@@ -182,7 +217,7 @@ func (r *reading) links(line string) error {
 		} `json:"addr_info"`
 	}
 	if err := json.Unmarshal([]byte(line), &list); err != nil {
-		return fmt.Errorf("ip address: %w", err)
+		return errors.New("not what ip address prints")
 	}
 	for _, x := range list {
 		l := Link{Name: x.Name}
@@ -274,15 +309,15 @@ func (r *reading) process(line string) error {
 	}
 	pid, err := strconv.Atoi(fields[0])
 	if err != nil {
-		return err
+		return errNumber
 	}
 	ticks, err := strconv.ParseInt(fields[1], 10, 64)
 	if err != nil {
-		return err
+		return errNumber
 	}
 	command, err := base64.StdEncoding.DecodeString(fields[2])
-	if err != nil {
-		return err
+	if err != nil || len(command) > maxCommand {
+		return errors.New("not a command line")
 	}
 	r.guest.Processes = append(r.guest.Processes, Process{
 		PID: pid, Started: r.boot.Add(time.Duration(ticks) * tick),

@@ -14,11 +14,15 @@ named() {
 more=$(named /etc/dhcp/*.conf /etc/default/isc-dhcp-server /etc/dnsmasq.conf /etc/dnsmasq.d/* /etc/network/interfaces)
 [ -z "$more" ] || more="$more $(named $more)"
 echo "@files"
-for f in /etc/dhcp/* /etc/dhcp*.conf /etc/default/dhcp* /root/dhcp* /home/*/dhcp* /etc/default/isc-dhcp-server \
+# What is no plain file is left out, and so is what is far too large to be a configuration: a capture that was put there.
+stat -L -c '%f %s %n' -- /etc/dhcp/* /etc/dhcp*.conf /etc/default/dhcp* /root/dhcp* /home/*/dhcp* /etc/default/isc-dhcp-server \
 	/etc/kea/kea-dhcp4* /etc/dnsmasq.conf /etc/dnsmasq.d/* /etc/network/interfaces /etc/network/interfaces.d/* \
-	/etc/resolv.conf /var/lib/dhcp/dhcpd.leases /var/lib/kea/kea-leases4.csv /var/lib/misc/dnsmasq.leases $more; do
-	[ ! -f "$f" ] || echo "$f"
-done | tar --create --gzip --format=posix --absolute-names --dereference --ignore-failed-read --files-from=- 2>/dev/null | base64
+	/etc/resolv.conf /var/lib/dhcp/dhcpd.leases /var/lib/kea/kea-leases4.csv /var/lib/misc/dnsmasq.leases $more 2>/dev/null |
+	while read -r mode size f; do
+		case $mode in
+		8???) [ "$size" -gt 1048576 ] || echo "$f" ;;
+		esac
+	done | tar --create --gzip --format=posix --absolute-names --dereference --ignore-failed-read --files-from=- 2>/dev/null | base64
 
 echo "@links"
 ip -j address show

@@ -35,7 +35,7 @@ func (f *finder) restarted(p program, process *Process) {
 		return
 	}
 	newest, name := process.Started.Add(restartMargin), ""
-	for _, file := range f.filesOf(p) {
+	for _, file := range f.read {
 		if x, there := f.seen.Files[file]; there && x.Modified.After(newest) {
 			newest, name = x.Modified, file
 		}
@@ -49,20 +49,6 @@ func (f *finder) restarted(p program, process *Process) {
 		d.Severity = diag.Warning
 	}
 	f.add(rankRunning, d)
-}
-
-// filesOf are the files that a program has read, as the configuration that is there now names them.
-func (f *finder) filesOf(p program) []string {
-	g := &finder{seen: f.seen, want: f.want}
-	switch p.id {
-	case ISC:
-		return g.readISC(p).files
-	case Kea:
-		return []string{keaPath}
-	case Dnsmasq:
-		return g.readDnsmasq(p).files
-	}
-	return nil
 }
 
 // clockMargin is by how much a guest's clock may be behind the host's, by which leases are seen: it reads whole seconds

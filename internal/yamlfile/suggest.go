@@ -19,6 +19,9 @@ func suggest(word string, candidates []string) string {
 		if len(word) > 2 && (strings.HasPrefix(c, word) || strings.HasPrefix(word, c)) && best == "" {
 			best = c
 		}
+		if max(len(c)-len(word), len(word)-len(c)) > limit {
+			continue // it takes at least so many edits
+		}
 		if d := distance(word, strings.ToLower(c)); d <= limit {
 			best, limit = c, d-1
 		}
