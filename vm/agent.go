@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/digitalocean/go-libvirt"
+
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 // ErrNoAgent means that the guest's agent does not answer; see AgentSilentError.
@@ -49,7 +51,7 @@ func (e *AgentSilentError) Unwrap() error { return e.Err }
 // AgentError is what the agent itself answered to a command that it could not do.
 type AgentError struct {
 	Command string // "guest-file-open"
-	Message string // the agent's words
+	Message string // the agent's words, made visible
 	Err     error
 }
 
@@ -65,6 +67,8 @@ func (e *AgentError) Unwrap() error { return e.Err }
 type Agent struct {
 	conn   *Conn
 	domain string
+	// ask sends a command in the protocol's form and returns the answer, which may be anything.
+	ask func(ctx context.Context, seconds int32, command string) (string, error)
 }
 
 // Agent waits until the guest's agent answers, or ctx ends: a guest that boots
@@ -72,6 +76,7 @@ type Agent struct {
 // *AgentSilentError when the time is over.
 func (c *Conn) Agent(ctx context.Context, domain string) (*Agent, error) {
 	a := &Agent{conn: c, domain: domain}
+	a.ask = a.askLibvirt
 	var silent *AgentSilentError
 	for {
 		s, err := c.Domain(ctx, domain)
@@ -130,15 +135,7 @@ func (a *Agent) command(ctx context.Context, seconds int32, name string, argumen
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	var said libvirt.OptString
-	err = a.conn.call(ctx, func(rpc *libvirt.Libvirt) error {
-		d, err := rpc.DomainLookupByName(a.domain)
-		if err != nil {
-			return err
-		}
-		said, err = rpc.QEMUDomainAgentCommand(d, string(text), seconds, 0)
-		return err
-	})
+	said, err := a.ask(ctx, seconds, string(text))
 	switch {
 	case hasCode(err, libvirt.ErrAgentCommandFailed), hasCode(err, libvirt.ErrInternalError):
 		return &AgentError{Command: name, Message: agentWords(err), Err: err}
@@ -146,23 +143,41 @@ func (a *Agent) command(ctx context.Context, seconds int32, name string, argumen
 		return fmt.Errorf("%s: %w", name, err)
 	case answer == nil:
 		return nil
-	case len(said) == 0:
-		return fmt.Errorf("%s: no answer from libvirt", name)
 	}
 	whole := struct {
 		Return any `json:"return"`
 	}{answer}
-	if err := json.Unmarshal([]byte(said[0]), &whole); err != nil {
-		return fmt.Errorf("%s: read the answer: %w", name, err)
+	if err := json.Unmarshal([]byte(said), &whole); err != nil {
+		return fmt.Errorf("%s: %w: an answer of another form", name, ErrNonsense)
 	}
 	return nil
 }
+
+// askLibvirt asks by way of libvirt, which passes on answers of up to 4 MiB.
+func (a *Agent) askLibvirt(ctx context.Context, seconds int32, command string) (string, error) {
+	var said libvirt.OptString
+	err := a.conn.call(ctx, func(rpc *libvirt.Libvirt) error {
+		d, err := rpc.DomainLookupByName(a.domain)
+		if err != nil {
+			return err
+		}
+		said, err = rpc.QEMUDomainAgentCommand(d, command, seconds, 0)
+		return err
+	})
+	if err == nil && len(said) == 0 {
+		err = errors.New("no answer from libvirt")
+	}
+	return strings.Join(said, ""), err
+}
+
+// maxWords is how much of a guest's words an error repeats, in octets.
+const maxWords = 1000
 
 // agentWords is what the agent said, without libvirt's words in front.
 func agentWords(err error) string {
 	text := err.Error()
 	if _, words, found := strings.Cut(text, "': "); found {
-		return words
+		text = words
 	}
-	return text
+	return untrusted.VisibleBytes([]byte(text), maxWords)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 const (
@@ -53,7 +55,7 @@ func (a *Agent) status(ctx context.Context, pid int) (execStatus, error) {
 // ScriptError is a script of Output that ended with a status other than 0.
 type ScriptError struct {
 	Status int
-	Stderr string
+	Stderr string // its words, made visible
 }
 
 // Error gives the status and what the script complained of.
@@ -75,7 +77,8 @@ func (a *Agent) Output(ctx context.Context, script string, args ...string) (stri
 		case s.Exited && s.Code == 0 && s.Signal == 0:
 			return string(s.Out), nil
 		case s.Exited:
-			return string(s.Out), &ScriptError{Status: s.Code + s.Signal, Stderr: string(s.Err)}
+			words := untrusted.VisibleLines(string(s.Err[:min(len(s.Err), maxWords)]))
+			return string(s.Out), &ScriptError{Status: s.Code + s.Signal, Stderr: words}
 		}
 		if err := pause(ctx, wait); err != nil {
 			return "", err

@@ -9,7 +9,11 @@ import (
 	"hash"
 	"io"
 	"path"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 // How much of a file one command carries, in bytes. libvirt passes on answers
@@ -26,7 +30,23 @@ var (
 	ErrChecksum = errors.New("the copy has another SHA-256")
 	// ErrGuestPath means a path in the guest that is not there, or not of the kind that is needed.
 	ErrGuestPath = errors.New("no such file in the guest")
+	// ErrSlow means that something took longer than it does in the slowest guest.
+	ErrSlow = errors.New("the guest does not go on")
 )
+
+const (
+	// copyStart and copyRate are how long a copy may take: what is to be done for each, and in octets per second. A
+	// guest without hardware virtualisation on a busy host has ten times as many.
+	copyStart = 3 * time.Minute
+	copyRate  = 32 << 10
+	// pseudoFile is how much is read of a file that says it has nothing, as those of /proc do.
+	pseudoFile = 16 << 20
+)
+
+// copyLimit is how long a copy of so many bytes may take.
+func copyLimit(size int64) time.Duration {
+	return copyStart + time.Duration(size/copyRate)*time.Second
+}
 
 // Copied is a file that was copied into a guest or out of it.
 type Copied struct {
@@ -59,14 +79,17 @@ type chunk struct {
 	EOF  bool   `json:"eof"`
 }
 
-// read gives up to readChunk bytes; none at the present end of the file.
-func (h *handle) read(ctx context.Context) ([]byte, error) {
+// read gives up to readChunk bytes; none at the present end of the file. Errors: ErrNonsense.
+func (h *handle) read(ctx context.Context) (chunk, error) {
 	var got chunk
 	err := h.agent.call(ctx, "guest-file-read", struct {
 		Handle int `json:"handle"`
 		Count  int `json:"count"`
 	}{h.id, readChunk}, &got)
-	return got.Data, err
+	if err == nil && len(got.Data) > readChunk {
+		err = fmt.Errorf("%w: %d bytes for the %d that it was asked for", ErrNonsense, len(got.Data), readChunk)
+	}
+	return got, err
 }
 
 // write writes all of p, which is at most writeChunk long.
@@ -98,8 +121,11 @@ func (h *handle) close(ctx context.Context) error {
 // of it has arrived with the right checksum. A name that is a directory, or
 // ends in a slash, gets the file base in it. mode is chmod's, such as "0644".
 // progress, if set, is called with the bytes so far. Errors: ErrGuestPath for a
-// directory that is not there, ErrChecksum, *AgentError (no room, most often).
+// directory that is not there, ErrChecksum, ErrSlow, *AgentError (no room, most often).
 func (a *Agent) Upload(ctx context.Context, src io.Reader, size int64, name, base, mode string, progress func(int64)) (c Copied, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, copyLimit(size), ErrSlow)
+	defer cancel()
+	defer func() { err = slowed(ctx, err) }()
 	name, err = a.target(ctx, name, base)
 	if err != nil {
 		return Copied{}, err
@@ -108,7 +134,9 @@ func (a *Agent) Upload(ctx context.Context, src io.Reader, size int64, name, bas
 	defer func() {
 		if err != nil {
 			// What is there is not whole; the first error tells more than that it could not be removed.
-			_, _ = a.Output(context.WithoutCancel(ctx), `rm -f -- "$1"`, part)
+			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
+			_, _ = a.Output(clean, `rm -f -- "$1"`, part)
+			cancel()
 		}
 	}()
 	c, poured, err := a.pour(ctx, src, size, part, progress)
@@ -174,15 +202,36 @@ func (a *Agent) fill(ctx context.Context, src io.Reader, name string, progress f
 	}
 }
 
-// Download copies the guest's file name to dst, and compares checksums: one of
-// a file that changes meanwhile differs. Errors: ErrGuestPath, ErrChecksum.
-func (a *Agent) Download(ctx context.Context, name string, dst io.Writer, progress func(int64)) (c Copied, err error) {
-	said, err := a.Output(ctx, `cd "${HOME:-/root}"; [ -f "$1" ] && cd "$(dirname -- "$1")" && echo "$PWD"`, name)
-	if err != nil {
-		return Copied{}, fmt.Errorf("%w: %s", ErrGuestPath, name)
+// slowed gives an error that came of a context's own limit the limit's name.
+func slowed(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), ErrSlow) && !errors.Is(err, ErrSlow) {
+		return fmt.Errorf("%w: %w", ErrSlow, err)
 	}
-	whole := path.Join(strings.TrimSuffix(said, "\n"), path.Base(name))
-	if c, err = a.drain(ctx, whole, dst, progress); err != nil {
+	return err
+}
+
+// Download copies the guest's file name to dst, and compares checksums: one of
+// a file that changes meanwhile differs. admit is asked first whether so many bytes may come, and its error is
+// returned; no more than that come. Errors: ErrGuestPath, ErrChecksum, ErrSlow, ErrNonsense.
+func (a *Agent) Download(ctx context.Context, name string, dst io.Writer, admit func(size int64) error, progress func(int64)) (c Copied, err error) {
+	whole, size, err := a.locate(ctx, name)
+	if err != nil {
+		return Copied{}, err
+	}
+	if err := admit(size); err != nil {
+		return Copied{}, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, copyLimit(size), ErrSlow)
+	defer cancel()
+	defer func() { err = slowed(ctx, err) }()
+	limit := size
+	if limit == 0 {
+		limit = pseudoFile
+	}
+	if c, err = a.drain(ctx, whole, dst, limit, progress); err != nil {
+		if errors.Is(err, untrusted.ErrTooMuch) {
+			err = fmt.Errorf("%w: it has become larger", ErrChecksum)
+		}
 		return Copied{}, fmt.Errorf("copy from %s: %w", name, err)
 	}
 	sum, err := a.Output(ctx, `sha256sum <"$1"`, whole)
@@ -195,8 +244,28 @@ func (a *Agent) Download(ctx context.Context, name string, dst io.Writer, progre
 	return c, nil
 }
 
-// drain reads a file of the guest to its end.
-func (a *Agent) drain(ctx context.Context, name string, dst io.Writer, progress func(int64)) (c Copied, err error) {
+// locate finds a plain file of the guest: its whole path, and how large it is.
+func (a *Agent) locate(ctx context.Context, name string) (whole string, size int64, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, copyStart, ErrSlow)
+	defer cancel()
+	said, err := a.Output(ctx, `cd "${HOME:-/root}"; [ -f "$1" ] && stat -L -c %s -- "$1" && cd "$(dirname -- "$1")" && echo "$PWD"`, name)
+	if _, failed := errors.AsType[*ScriptError](err); failed {
+		return "", 0, fmt.Errorf("%w: %s", ErrGuestPath, name)
+	}
+	if err != nil {
+		return "", 0, slowed(ctx, fmt.Errorf("look for %s: %w", name, err))
+	}
+	length, dir, _ := strings.Cut(said, "\n")
+	size, err = strconv.ParseInt(length, 10, 64)
+	if err != nil || size < 0 {
+		return "", 0, fmt.Errorf("look for %s: %w: no size", name, ErrNonsense)
+	}
+	return path.Join(strings.TrimSuffix(dir, "\n"), path.Base(name)), size, nil
+}
+
+// drain reads a file of the guest to its end. Errors: untrusted.ErrTooMuch when there are more than limit bytes; of them
+// none is written that is over it.
+func (a *Agent) drain(ctx context.Context, name string, dst io.Writer, limit int64, progress func(int64)) (c Copied, err error) {
 	h, err := a.open(ctx, name, "r")
 	if err != nil {
 		return Copied{}, err
@@ -204,20 +273,23 @@ func (a *Agent) drain(ctx context.Context, name string, dst io.Writer, progress 
 	defer func() { err = errors.Join(err, h.close(ctx)) }()
 	sum := sha256.New()
 	for {
-		data, err := h.read(ctx)
+		got, err := h.read(ctx)
 		if err != nil {
 			return Copied{}, err
 		}
-		if len(data) == 0 {
+		if c.Bytes+int64(len(got.Data)) > limit {
+			return Copied{}, fmt.Errorf("%w: over %d bytes", untrusted.ErrTooMuch, limit)
+		}
+		if _, err := dst.Write(got.Data); err != nil {
+			return Copied{}, err
+		}
+		sum.Write(got.Data)
+		c.Bytes += int64(len(got.Data))
+		tell(progress, c.Bytes)
+		if got.EOF || len(got.Data) == 0 {
 			c.SHA256 = hexOf(sum)
 			return c, nil
 		}
-		if _, err := dst.Write(data); err != nil {
-			return Copied{}, err
-		}
-		sum.Write(data)
-		c.Bytes += int64(len(data))
-		tell(progress, c.Bytes)
 	}
 }
 

@@ -38,6 +38,11 @@ func (a *Agent) pour(ctx context.Context, src io.Reader, size int64, name string
 		return Copied{}, false, nil //nolint:nilerr // there is another way
 	}
 	defer conn.Close() //nolint:errcheck // all that was written is counted at the other end
+	// Closing is what ends a read or a write that waits for the guest.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
 	word := rand.Text()
 	pid, err := a.spawn(ctx, false, pourScript, "/bin/sh", "-s", DataPort, word, fmt.Sprint(size), name)
 	if err != nil {
@@ -46,11 +51,6 @@ func (a *Agent) pour(ctx context.Context, src io.Reader, size int64, name string
 	if !awaitWord(conn, word) {
 		return Copied{}, false, nil // the script ends by itself: it has the port for a moment, or none
 	}
-	// Closing is what ends a write that waits for the guest.
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
 	ended := make(chan error, 1)
 	go func() {
 		err := a.awaitScript(ctx, pid)

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 const (
@@ -20,6 +22,10 @@ const (
 	lingerAfterExit = time.Second
 	// pieceChunks is how many chunks of input make a piece at most.
 	pieceChunks = 32
+	// statusSize is how long an exit status is, with its line break.
+	statusSize = 4
+	// signalLimit bounds the passing on of a signal. The guest's shell tries for two seconds.
+	signalLimit = 30 * time.Second
 	// killAfter is how long a command that was told to end may go on.
 	killAfter = 3 * time.Second
 )
@@ -133,16 +139,21 @@ func (x *execution) ended(ctx context.Context) (status int, ended bool, err erro
 	if err != nil {
 		return 0, false, err
 	}
-	text, err := x.agent.slurp(ctx, x.dir+"/status")
+	text, err := x.agent.slurp(ctx, x.dir+"/status", statusSize)
 	if isRefused(err) && !script.Exited {
 		return 0, false, nil // not written yet
+	}
+	if errors.Is(err, untrusted.ErrTooMuch) {
+		return 0, false, fmt.Errorf("%w: an exit status of %w", ErrNonsense, err)
 	}
 	if err != nil {
 		return 0, false, fmt.Errorf("the guest lost track of the command, as without room in its /run: %w", err)
 	}
 	if status, err = strconv.Atoi(strings.TrimSpace(text)); err != nil {
-		return 0, false, fmt.Errorf("read exit status: %w", err)
+		return 0, false, fmt.Errorf("%w: no exit status", ErrNonsense)
 	}
+	x.out.end()
+	x.err.end()
 	if script.Exited {
 		return status, true, x.drain(ctx)
 	}
@@ -150,7 +161,7 @@ func (x *execution) ended(ctx context.Context) (status int, ended bool, err erro
 }
 
 // finish passes on what is still to come of the output after the command has ended: all of it, unless something that
-// the command has started keeps it open.
+// the command has started keeps it open, or goes on to print.
 func (x *execution) finish(ctx context.Context) error {
 	for deadline := time.Now().Add(lingerAfterExit); ; {
 		// In this order: what the script has laid down before it ended is there to be read.
@@ -164,6 +175,8 @@ func (x *execution) finish(ctx context.Context) error {
 			return err
 		case script.Exited:
 			return x.drain(ctx)
+		case x.out.over() || x.err.over():
+			return nil
 		case moved:
 		case time.Now().After(deadline):
 			return nil
@@ -175,20 +188,24 @@ func (x *execution) finish(ctx context.Context) error {
 	}
 }
 
-// drain passes on all that is left. The script has ended, and the agent knows it no longer.
+// drain passes on all that is left. The script has ended, and the agent knows it no longer. Errors: ErrNonsense when it
+// does not come to an end.
 func (x *execution) drain(ctx context.Context) error {
 	for {
 		moved, err := x.pump(ctx)
-		if err != nil || !moved {
+		switch {
+		case err != nil || !moved:
 			return err
+		case x.out.over() || x.err.over():
+			return fmt.Errorf("%w: output of a command that has ended", ErrNonsense)
 		}
 	}
 }
 
-// slurp reads a small file of the guest.
-func (a *Agent) slurp(ctx context.Context, name string) (string, error) {
+// slurp reads a file of the guest of at most limit bytes. Errors: untrusted.ErrTooMuch.
+func (a *Agent) slurp(ctx context.Context, name string, limit int64) (string, error) {
 	var text bytes.Buffer
-	_, err := a.drain(ctx, name, &text, nil)
+	_, err := a.drain(ctx, name, &text, limit, nil)
 	return text.String(), err
 }
 
@@ -264,6 +281,8 @@ func (x *execution) put(ctx context.Context, name string, first []byte, more <-c
 
 // signal sends a signal to the command's session. One that has not begun yet gets it when it has.
 func (x *execution) signal(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, signalLimit, ErrSlow)
+	defer cancel()
 	_, err := x.agent.Output(ctx, `n=0; until read -r pid <"$1/pid" || [ $n -ge 20 ]; do n=$((n+1)); sleep 0.1; done 2>/dev/null
 		kill -s "$2" -- "-$pid" 2>/dev/null || kill -s "$2" "$pid"`, x.dir, name)
 	if _, failed := errors.AsType[*ScriptError](err); failed {
@@ -294,69 +313,4 @@ func (x *execution) clean(ctx context.Context) {
 	_, _ = x.out.finish(ctx), x.err.finish(ctx)
 	// That it cannot be removed is no error of the command: /run is gone at the guest's next start.
 	_, _ = x.agent.spawn(ctx, false, nil, "/bin/rm", "-rf", x.dir)
-}
-
-// spool reads pieces that the script lays down.
-type spool struct {
-	agent *Agent
-	name  string
-	to    io.Writer
-	piece int
-	file  *handle
-}
-
-// copy passes on what there is now. It moves to the next piece when that has begun.
-func (s *spool) copy(ctx context.Context) (moved bool, err error) {
-	if s.file == nil {
-		if s.file, err = s.agent.open(ctx, s.path(s.piece), "r"); err != nil {
-			s.file = nil
-			if isRefused(err) {
-				return false, nil // it has not begun
-			}
-			return false, err
-		}
-	}
-	if moved, err = s.take(ctx); moved || err != nil {
-		return moved, err
-	}
-	next, err := s.agent.open(ctx, s.path(s.piece+1), "r")
-	if isRefused(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	// Only now is it certain that nothing more comes in this piece.
-	for more := true; more && err == nil; {
-		more, err = s.take(ctx)
-	}
-	err = errors.Join(err, s.finish(ctx))
-	s.file, s.piece = next, s.piece+1
-	return true, err
-}
-
-func (s *spool) path(piece int) string { return fmt.Sprintf("%s.%d", s.name, piece) }
-
-// take passes on one chunk.
-func (s *spool) take(ctx context.Context) (bool, error) {
-	data, err := s.file.read(ctx)
-	if err != nil || len(data) == 0 {
-		return false, err
-	}
-	_, err = s.to.Write(data)
-	return true, err
-}
-
-// finish closes the piece and empties it, which lets the script go on.
-func (s *spool) finish(ctx context.Context) error {
-	if s.file == nil {
-		return nil
-	}
-	err := s.file.close(ctx)
-	s.file = nil
-	empty, openErr := s.agent.open(ctx, s.path(s.piece), "w")
-	if openErr == nil {
-		openErr = empty.close(ctx)
-	}
-	return errors.Join(err, openErr)
 }

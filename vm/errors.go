@@ -34,6 +34,9 @@ var (
 	// ErrNoAnswer means that libvirt took a request and did not answer within the
 	// time limit, although the caller's context still had time.
 	ErrNoAnswer = errors.New("libvirt does not answer")
+	// ErrNonsense means that what answers in the guest is no agent: its answers have another form, or more in them, than
+	// what was asked for.
+	ErrNonsense = errors.New("the guest's agent answers nonsense")
 	// ErrClosed means that the Conn was closed.
 	ErrClosed = errors.New("connection closed")
 )

@@ -179,6 +179,9 @@ func (e *exercise) causes(ctx context.Context, runner *check.Runner, results []c
 		return nil, nil
 	}
 	causes, err := runner.Causes(ctx)
+	if silent, ok := errors.AsType[*check.SilentError](err); ok && silent.Nonsense {
+		return diag.List{diag.New(diag.AgentNonsense, diag.Args{"guest": silent.Guest})}, nil
+	}
 	if errors.Is(err, check.ErrNoAnswer) {
 		return nil, nil
 	}

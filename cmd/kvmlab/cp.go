@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/lab"
@@ -22,7 +23,11 @@ type cpOptions struct {
 	app  *app
 	lab  string        // --lab
 	wait time.Duration // --wait
+	max  lab.Size      // --max-size
 }
+
+// copyMax is how much cp takes from a guest by default: a capture or a log has far less, and few disks are filled by it.
+const copyMax = lab.GiB
 
 // place is one end of a copy: a file of this host, or of a guest.
 type place struct {
@@ -44,6 +49,7 @@ func newCpCmd(a *app) *cobra.Command {
 	cmd.Args = a.exactArgs("SOURCE", "DESTINATION")
 	cmd.Flags().StringVar(&o.lab, "lab", "", a.T("console.flag.lab"))
 	cmd.Flags().DurationVar(&o.wait, "wait", agentWait, a.T("exec.flag.wait"))
+	cmd.Flags().TextVar(&o.max, "max-size", copyMax, a.T("cp.flag.max-size"))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		from, to := parsePlace(args[0]), parsePlace(args[1])
 		if (from.guest == "") == (to.guest == "") {
@@ -136,15 +142,40 @@ func (o *cpOptions) outOf(ctx context.Context, way *wayIn, from, to place) (c vm
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, filepath.Base(from.path))
 	}
-	file, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644), renameio.WithExistingPermissions())
+	// Beside the target, and not in /tmp, which may be the computer's memory.
+	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)),
+		renameio.WithPermissions(0o644), renameio.WithExistingPermissions())
 	if err != nil {
 		return vm.Copied{}, diag.New(diag.FileUnreadable, diag.Args{"file": path}).Wrap(err)
 	}
 	defer func() { err = errors.Join(err, file.Cleanup()) }()
-	if c, err = way.agent.Download(ctx, from.path, file, o.progress(0)); err != nil {
+	admit := func(size int64) error { return o.admit(from, path, size) }
+	if c, err = way.agent.Download(ctx, from.path, file, admit, o.progress(0)); err != nil {
 		return c, err
 	}
 	return c, file.CloseAtomicallyReplace()
+}
+
+// spareRoom is what a copy leaves free of a file system: so much, or a twentieth of it if that is less.
+const spareRoom = 256 * lab.MiB
+
+// admit says whether a guest's file may come, by its size, which the guest tells.
+func (o *cpOptions) admit(from place, path string, size int64) error {
+	if lab.Size(size) > o.max {
+		return diag.New(diag.CopyTooLarge, diag.Args{
+			"guest": from.guest, "path": from.path, "size": (lab.Size(size) + lab.MiB - 1) / lab.MiB * lab.MiB, "limit": o.max,
+		})
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(filepath.Dir(path), &fs); err != nil {
+		return fmt.Errorf("look for room at %s: %w", path, err)
+	}
+	block := lab.Size(fs.Bsize)
+	free, spare := lab.Size(fs.Bavail)*block, min(spareRoom, lab.Size(fs.Blocks)*block/20)
+	if lab.Size(size)+spare > free {
+		return diag.New(diag.CopyNoRoom, diag.Args{"path": path, "size": humanBytes(size), "free": humanBytes(int64(free))})
+	}
+	return nil
 }
 
 // progress redraws one line on a terminal.

@@ -30,6 +30,12 @@ const (
 	agentPatience  = 20 * time.Second
 	scriptPatience = 3 * time.Minute
 	silentPatience = time.Second
+	// guestAllowance is for all that one run of the checks asks a guest, and labAllowance for all guests: one that takes
+	// its time over everything costs its own checks, and not a lesson.
+	guestAllowance = 10 * time.Minute
+	labAllowance   = 20 * time.Minute
+	// beginAllowance is for the steps that an exercise begins with, in guests that are not a student's yet.
+	beginAllowance = time.Hour
 )
 
 // labEvidence is the evidence of a lab that is up: check.Evidence on its supervisor's capture, its stores, the kernel and
@@ -40,12 +46,19 @@ type labEvidence struct {
 	lab    *lab.Lab
 	files  state.Lab
 	agents map[string]*vm.Agent
-	wait   time.Duration   // for an agent to answer
-	silent map[string]bool // guests for which that time was over once: they are not waited for again
+	wait   time.Duration            // for an agent to answer
+	silent map[string]bool          // guests for which that time was over once: they are not waited for again
+	lying  map[string]error         // guests whose agent is none: they are not asked again
+	took   map[string]time.Duration // what scripts took in each guest, and under "" in all
+	each   time.Duration            // what they may take in a guest
+	all    time.Duration            // and in all guests
 }
 
 func newLabEvidence(a *app, h *host, l *lab.Lab, files state.Lab) *labEvidence {
-	return &labEvidence{app: a, host: h, lab: l, files: files, agents: map[string]*vm.Agent{}, wait: agentPatience, silent: map[string]bool{}}
+	return &labEvidence{
+		app: a, host: h, lab: l, files: files, agents: map[string]*vm.Agent{}, wait: agentPatience, silent: map[string]bool{},
+		lying: map[string]error{}, took: map[string]time.Duration{}, each: guestAllowance, all: labAllowance,
+	}
 }
 
 // Wire reads the lab's rolling capture, up to what is on the wire now.
@@ -90,13 +103,29 @@ func (e *labEvidence) Links(ctx context.Context) (_ []netsetup.Link, err error) 
 
 // Guest runs a script through the guest's agent.
 func (e *labEvidence) Guest(ctx context.Context, guest, script string) (check.Output, error) {
+	if err := e.lying[guest]; err != nil {
+		return check.Output{}, err
+	}
+	left := min(e.each-e.took[guest], e.all-e.took[""])
+	if left <= 0 {
+		return check.Output{}, &check.SilentError{Guest: guest, Late: true, Err: vm.ErrSlow}
+	}
 	agent, err := e.agent(ctx, guest)
 	if err != nil {
 		return check.Output{}, err
 	}
-	limited, cancel := context.WithTimeout(ctx, scriptPatience)
+	limited, cancel := context.WithTimeout(ctx, min(scriptPatience, left))
 	defer cancel()
+	begun := e.app.now()
 	text, err := agent.Output(limited, "exec 2>&1\n"+script)
+	took := e.app.now().Sub(begun)
+	e.took[guest] += took
+	e.took[""] += took
+	return e.output(ctx, guest, text, err)
+}
+
+// output sorts out how a script in a guest has ended. What goes wrong in a guest is that guest's affair.
+func (e *labEvidence) output(ctx context.Context, guest, text string, err error) (check.Output, error) {
 	var (
 		ended   *vm.ScriptError
 		refused *vm.AgentError
@@ -108,8 +137,11 @@ func (e *labEvidence) Guest(ctx context.Context, guest, script string) (check.Ou
 		return check.Output{Text: text, Status: ended.Status}, nil
 	case ctx.Err() != nil:
 		return check.Output{}, ctx.Err()
+	case errors.Is(err, vm.ErrNonsense):
+		e.lying[guest] = &check.SilentError{Guest: guest, Nonsense: true, Err: err}
+		return check.Output{}, e.lying[guest]
 	case errors.As(err, &refused):
-		return check.Output{}, fmt.Errorf("run script in %s: %w", guest, err)
+		return check.Output{}, &check.SilentError{Guest: guest, Refused: refused.Message, Err: err}
 	}
 	delete(e.agents, guest)
 	return check.Output{}, fmt.Errorf("run script in %s: %w: %w", guest, check.ErrNoAnswer, err)

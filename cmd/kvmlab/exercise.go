@@ -209,6 +209,7 @@ func (e *exercise) patientRunner(h *host) *check.Runner {
 	r := e.runner(h)
 	evidence := newLabEvidence(e.app, h, e.lab, e.files)
 	evidence.wait = bootPatience
+	evidence.each, evidence.all = beginAllowance, beginAllowance
 	r.Evidence = evidence
 	return r
 }

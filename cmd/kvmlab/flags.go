@@ -90,6 +90,8 @@ func allowedValues(a *app, flag *pflag.Flag) string {
 		return a.T("flag.takes-duration")
 	case "int", "uint", "uint64":
 		return a.T("flag.takes-number")
+	case "text": // the only ones are sizes
+		return a.T("flag.takes-size")
 	case "bool":
 		return "true, false"
 	default:

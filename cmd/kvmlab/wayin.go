@@ -75,6 +75,10 @@ func (w *wayIn) explain(err error) error {
 		}).Wrap(err)
 	case errors.Is(err, vm.ErrNotRunning), errors.Is(err, vm.ErrNotFound):
 		return diag.New(diag.GuestNotRunning, diag.Args{"guest": w.guest, "state": w.app.T("state.shutoff")}).Wrap(err)
+	case errors.Is(err, vm.ErrNonsense):
+		return diag.New(diag.AgentNonsense, diag.Args{"guest": w.guest}).Wrap(err)
+	case errors.Is(err, vm.ErrSlow):
+		return diag.New(diag.GuestSlow, diag.Args{"guest": w.guest}).Wrap(err)
 	case errors.As(err, &refused):
 		return diag.New(diag.AgentRefused, diag.Args{"guest": w.guest, "message": refused.Message}).Wrap(err)
 	}

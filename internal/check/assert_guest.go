@@ -24,8 +24,11 @@ func (e *scene) target(ctx context.Context, to string) (string, Verdict, error) 
 	}
 	fields := strings.Fields(out.Text)
 	if i := slices.Index(fields, "inet"); i >= 0 && i+1 < len(fields) {
-		address, _, _ := strings.Cut(fields[i+1], "/")
-		return address, Verdict{}, nil
+		// It becomes part of a command in another guest, so it must be an address and nothing else.
+		text, _, _ := strings.Cut(fields[i+1], "/")
+		if address, err := netip.ParseAddr(text); err == nil && address.Is4() {
+			return address.String(), Verdict{}, nil
+		}
 	}
 	v, err := failed("no-address", "guest", to)
 	return "", v, err

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net"
 	"net/netip"
@@ -19,7 +20,7 @@ import (
 )
 
 // Causes looks for what the student has got wrong in the guest that the task is about, the cause that hides the others
-// first. Without a task there are none. Errors: [ErrNoAnswer] when the guest cannot be asked.
+// first. Without a task there are none. Errors: [ErrNoAnswer] when the guest cannot be asked, or answers nonsense.
 func (r *Runner) Causes(ctx context.Context) (diag.List, error) {
 	if r.File.Task == nil {
 		return nil, nil
@@ -33,6 +34,9 @@ func (r *Runner) Causes(ctx context.Context) (diag.List, error) {
 		out, err := r.Evidence.Guest(ctx, guest, strings.Join(words, " ")+" 2>/dev/null")
 		return []byte(out.Text), err
 	})
+	if errors.Is(err, mistake.ErrNonsense) {
+		err = &SilentError{Guest: guest, Nonsense: true, Err: err}
+	}
 	if err != nil {
 		return nil, err
 	}

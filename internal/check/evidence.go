@@ -12,6 +12,7 @@ import (
 	"github.com/kvmlab/kvmlab/internal/station"
 	"github.com/kvmlab/kvmlab/internal/watch"
 	"github.com/kvmlab/kvmlab/netsetup"
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 // ErrNoAnswer is wrapped by an [Evidence] that cannot look into a guest: it is off, or its agent does not answer.
@@ -24,7 +25,13 @@ type SilentError struct {
 	Off bool
 	// Words are what it has printed on its console to say that it does not boot; empty when it may still boot.
 	Words string
-	Err   error
+	// Nonsense: something answers, and not as an agent does.
+	Nonsense bool
+	// Refused is why the agent could not do what it was asked; empty when that is not it.
+	Refused string
+	// Late: it has taken all the time that it has for one run of the checks.
+	Late bool
+	Err  error
 }
 
 // Error names the guest and what stands in the way.
@@ -46,6 +53,12 @@ func silence(err error, asked, labName string) (Verdict, error) {
 		return failed("no-agent", "guest", asked, "lab", labName)
 	case silent.Off:
 		return failed("guest-off", "guest", silent.Guest, "lab", labName)
+	case silent.Nonsense:
+		return failed("nonsense", "guest", silent.Guest, "lab", labName)
+	case silent.Refused != "":
+		return failed("refused", "guest", silent.Guest, "words", silent.Refused, "lab", labName)
+	case silent.Late:
+		return failed("late", "guest", silent.Guest, "lab", labName)
 	case silent.Words != "":
 		return failed("no-boot", "guest", silent.Guest, "words", silent.Words, "lab", labName)
 	}
@@ -83,7 +96,19 @@ type Reason struct {
 	Args []any // names and values in turn
 }
 
-func because(id string, args ...any) Reason { return Reason{ID: "check.why." + id, Args: args} }
+// because is where what guests say becomes part of a sentence: their texts are made visible here, for every kind of
+// assertion and for whatever shows the sentence, and are no longer than anybody reads.
+func because(id string, args ...any) Reason {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = untrusted.VisibleBytes([]byte(text), maxWords)
+		}
+	}
+	return Reason{ID: "check.why." + id, Args: args}
+}
+
+// maxWords is how much of a text a reason repeats, in octets.
+const maxWords = 500
 
 // Verdict is what one look at the evidence says.
 type Verdict struct {

@@ -210,6 +210,7 @@ const (
 	FileTooMuch   Code = "KL361" // its files are more than is read
 	CopyTooLarge  Code = "KL362" // a copy out of it is over the limit
 	CopyNoRoom    Code = "KL363" // there is no room for it
+	GuestSlow     Code = "KL364" // it does not go on
 )
 
 // Images (KL400–KL419).

@@ -1,6 +1,6 @@
 package diag
 
-// untrustedEntries are KL360–KL363: guests that send more, or other things, than kvmlab takes from them.
+// untrustedEntries are KL360–KL364: guests that send more, or other things, than kvmlab takes from them.
 var untrustedEntries = []Entry{
 	{
 		Code: AgentNonsense, Exit: ExitFailed, Args: []string{"guest"},
@@ -38,5 +38,15 @@ a guest has none.`,
 		Explanation: `
 The free space is looked at before anything is copied. A part of it stays free,
 for a full disk stops other programs.`,
+	},
+	{
+		Code: GuestSlow, Exit: ExitFailed, Args: []string{"guest"},
+		Summary: `{{.guest}} does not go on with it`,
+		Hint:    `look at it: sudo kvmlab console {{.guest}}`,
+		Explanation: `
+A copy may take three minutes and half a minute more for each mebibyte, ten times
+what a guest without hardware virtualisation needs on a busy computer. One that
+takes longer waits for a guest that hangs or is paused, or for an agent that has
+been replaced.`,
 	},
 }
