@@ -1,8 +1,11 @@
 package dhcp
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
+
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 // maxPayload is the largest reply: an Ethernet frame's IP packet without its headers.
@@ -243,7 +246,7 @@ func (x *exchange) about() netip.Addr {
 	return x.m.CIAddr
 }
 
-// hostname is option 12 made fit to be shown: no control characters, at most 64 octets.
+// hostname is option 12 made visible, of at most 64 octets.
 func (x *exchange) hostname() string {
 	v := x.m.Option(OptHostname)
 	if len(v) == 0 {
@@ -252,20 +255,9 @@ func (x *exchange) hostname() string {
 	if x.c != nil && x.c.hostname == string(v) {
 		return x.c.hostname
 	}
-	return cleanHostname(v)
+	name, _, _ := bytes.Cut(v, []byte{0})
+	return untrusted.VisibleBytes(name, maxHostname)
 }
 
-func cleanHostname(v []byte) string {
-	b := make([]byte, 0, 64)
-	for _, c := range v[:min(len(v), 64)] {
-		switch {
-		case c == 0:
-			return string(b)
-		case c < ' ' || c > '~':
-			b = append(b, '?')
-		default:
-			b = append(b, c)
-		}
-	}
-	return string(b)
-}
+// maxHostname is how much of a host name is kept: one label has 63 octets at most (RFC 1035 section 2.3.4).
+const maxHostname = 64

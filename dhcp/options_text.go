@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 // Text writes an option's value for people, in the form in which ParseOption reads it where the value is of its type;
@@ -69,15 +71,8 @@ func formatValue(kind valueKind, v []byte) (text string, ok bool) {
 	}
 }
 
-// cleanText is text without what a terminal could act on.
-func cleanText(v []byte) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '\uFFFD' {
-			return '?'
-		}
-		return r
-	}, strings.TrimRight(string(v), "\x00"))
-}
+// cleanText is a text of the wire made visible, without the zeros that it may end in.
+func cleanText(v []byte) string { return untrusted.Visible(strings.TrimRight(string(v), "\x00")) }
 
 func formatAddresses(v []byte) (string, bool) {
 	if len(v) == 0 || len(v)%4 != 0 {

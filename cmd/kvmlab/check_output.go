@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/csv"
 	"encoding/xml"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/check"
+	"github.com/kvmlab/kvmlab/internal/cliui"
 	"github.com/kvmlab/kvmlab/internal/diag"
 )
 
@@ -138,17 +138,13 @@ func (v *checkView) report(results []check.Result, causes diag.List) checkReport
 }
 
 func (v *checkView) writeCSV(results []check.Result) error {
-	w := csv.NewWriter(v.app.Out)
 	rows := [][]string{{"lab", "scenario", "check", "points", "state", "why"}}
 	for _, r := range results {
 		rows = append(rows, []string{
 			v.exer.lab.Name, v.exer.scenario.Name, r.Check.ID.Value, strconv.Itoa(r.Check.Worth()), r.State.String(), v.why(r),
 		})
 	}
-	if err := w.WriteAll(rows); err != nil {
-		return fmt.Errorf("write CSV: %w", err)
-	}
-	return nil
+	return cliui.WriteCSV(v.app.Out, rows)
 }
 
 // The elements of a JUnit report, as CI systems read them.

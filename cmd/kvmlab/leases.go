@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"os"
@@ -180,7 +179,6 @@ func writeLeases(a *app, labs []labLeases) error {
 
 // writeLeasesCSV prints a line for each lease under a header of the JSON's keys (RFC 4180).
 func writeLeasesCSV(a *app, labs []labLeases) error {
-	out := csv.NewWriter(a.Out)
 	rows := [][]string{{
 		"lab", "address", "state", "bridge", "guest", "nic", "mac", "hostname", "server", "start", "expires",
 	}}
@@ -192,10 +190,7 @@ func writeLeasesCSV(a *app, labs []labLeases) error {
 			})
 		}
 	}
-	if err := out.WriteAll(rows); err != nil {
-		return fmt.Errorf("print leases: %w", err)
-	}
-	return nil
+	return cliui.WriteCSV(a.Out, rows)
 }
 
 // expiry says when a lease ends, and how long that still is.

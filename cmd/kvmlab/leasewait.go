@@ -17,6 +17,7 @@ import (
 	"github.com/kvmlab/kvmlab/internal/lab"
 	"github.com/kvmlab/kvmlab/internal/state"
 	"github.com/kvmlab/kvmlab/internal/supervisor"
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 // consoleTail is how many lines of a guest's console explain why it got no lease.
@@ -188,7 +189,7 @@ func (w *leaseWaiter) console(guest string) string {
 	return text
 }
 
-// tail reads the last lines of a file.
+// tail reads the last lines of a guest's console and makes them visible.
 func tail(path string, lines int) (_ string, err error) {
 	const most = 16 << 10 // bytes; far more than the lines wanted
 	f, err := os.Open(path)
@@ -206,5 +207,5 @@ func tail(path string, lines int) (_ string, err error) {
 		return "", fmt.Errorf("read console log: %w", err)
 	}
 	all := bytes.Split(bytes.TrimSpace(bytes.ReplaceAll(data, []byte("\r"), nil)), []byte("\n"))
-	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n"))), nil
+	return untrusted.VisibleLines(string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n")))), nil
 }

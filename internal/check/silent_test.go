@@ -17,6 +17,9 @@ func TestSilentGuests(t *testing.T) {
 		"no-agent":  &check.SilentError{Guest: "srv"},
 		"guest-off": &check.SilentError{Guest: "srv", Off: true},
 		"no-boot":   &check.SilentError{Guest: "srv", Words: "Kernel panic"},
+		"nonsense":  &check.SilentError{Guest: "srv", Nonsense: true},
+		"refused":   &check.SilentError{Guest: "srv", Refused: "no room"},
+		"late":      &check.SilentError{Guest: "srv", Late: true},
 	} {
 		t.Run(why, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 // jsonVersion is the version of every JSON document that kvmlab prints. Keys may be added within a version; none is
@@ -16,7 +18,8 @@ const jsonVersion = 1
 var errNotObject = errors.New("the top level of JSON output must be a struct or a map")
 
 // WriteJSON prints v, a struct or a map, as one indented JSON object that begins with "version": 1. Slices that are
-// nil are written as [], never as null, at any depth that encoding/json reaches by reflection.
+// nil are written as [], never as null, at any depth that encoding/json reaches by reflection. What could act on a
+// terminal is escaped, and is what it was to a program that reads it.
 func WriteJSON(w io.Writer, v any) error {
 	compact, err := marshalObject(v)
 	if err != nil {
@@ -49,7 +52,7 @@ func marshalObject(v any) ([]byte, error) {
 	if err := encoder.Encode(fillLists(reflect.ValueOf(v)).Interface()); err != nil {
 		return nil, fmt.Errorf("encode JSON: %w", err)
 	}
-	fields := bytes.TrimSpace(body.Bytes())
+	fields := bytes.TrimSpace(untrusted.JSON(body.Bytes()))
 	if len(fields) == 0 || fields[0] != '{' {
 		return nil, errNotObject
 	}

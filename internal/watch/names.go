@@ -3,6 +3,7 @@ package watch
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"github.com/kvmlab/kvmlab/netsetup/capture"
@@ -117,13 +118,8 @@ func hostName(d *capture.DHCP) string {
 		return ""
 	}
 	name, _ := option.Value.(string)
-	for _, r := range name {
-		if r <= ' ' || r > '~' {
-			return ""
-		}
-	}
-	if len(name) > 32 {
-		return ""
+	if len(name) > 32 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '\\' }) {
+		return "" // a backslash: there is something in it that is only made visible
 	}
 	return name
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kvmlab/kvmlab/netsetup/capture"
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 // recordVersion is the version of the JSON form. Keys may be added within it; none is renamed or removed.
@@ -72,7 +73,7 @@ func (r *Record) WriteJSON(w io.Writer) error {
 	if err := encoder.Encode(r); err != nil {
 		return fmt.Errorf("encode packet %d: %w", r.Number, err)
 	}
-	_, err := w.Write(line.Bytes())
+	_, err := w.Write(untrusted.JSON(line.Bytes()))
 	return err
 }
 

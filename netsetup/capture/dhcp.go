@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"strings"
+
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 // Offsets in a DHCP message (RFC 2131 section 2).
@@ -181,10 +182,8 @@ func meaning(code int, number uint8) string {
 	return ""
 }
 
-// text reads a string that zeros fill up; octets that are no UTF-8 become U+FFFD.
+// text reads a string that zeros fill up, and makes it visible: the octets themselves are in Option.Raw.
 func text(b []byte) string {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		b = b[:i]
-	}
-	return strings.ToValidUTF8(string(b), "\uFFFD")
+	b, _, _ = bytes.Cut(b, []byte{0})
+	return untrusted.Visible(string(b))
 }

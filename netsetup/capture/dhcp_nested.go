@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 // readRelay reads the sub-options of option 82 (RFC 3046 section 2.0).
@@ -95,5 +97,5 @@ func readLabel(b []byte) (string, error) {
 	case 1+size > len(b):
 		return "", errors.New("ends inside a name")
 	}
-	return strings.ToValidUTF8(string(b[1:1+size]), "\uFFFD"), nil
+	return untrusted.Visible(string(b[1 : 1+size])), nil
 }

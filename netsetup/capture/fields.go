@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"encoding/hex"
 	"fmt"
 	"strings"
 )
@@ -181,10 +180,10 @@ func (f *fieldList) dhcp() {
 		f.add(LayerMessage, "dhcp."+fixed.name, fixed.name, at+fixed.at, fixed.size, fixed.value)
 	}
 	if m.SName != "" {
-		f.add(LayerMessage, "dhcp.sname", "sname", at+snameAt, fileAt-snameAt, printableText(m.SName))
+		f.add(LayerMessage, "dhcp.sname", "sname", at+snameAt, fileAt-snameAt, m.SName)
 	}
 	if m.File != "" {
-		f.add(LayerMessage, "dhcp.file", "file", at+fileAt, dhcpHeader-fileAt, printableText(m.File))
+		f.add(LayerMessage, "dhcp.file", "file", at+fileAt, dhcpHeader-fileAt, m.File)
 	}
 	f.options()
 }
@@ -210,7 +209,7 @@ func (o *Option) Describe() string {
 	}
 	switch v := o.Value.(type) {
 	case string:
-		return printableText(v)
+		return v
 	case uint32:
 		if strings.HasSuffix(o.Name, "Time") || strings.HasSuffix(o.Name, "Time Value") {
 			return fmt.Sprintf("%d s", v)
@@ -225,7 +224,7 @@ func (o *Option) Describe() string {
 		if strings.HasPrefix(fmt.Sprintf("%T", v), "[]") {
 			text = strings.ReplaceAll(text, " ", ", ")
 		}
-		return printableText(text)
+		return text
 	}
 }
 
@@ -256,17 +255,4 @@ func describeRelay(subs map[int]*Option) string {
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-// printableText shows control characters, which could disturb a terminal, as escapes.
-func printableText(s string) string {
-	var out strings.Builder
-	for _, r := range s {
-		if r < 0x20 || (r >= 0x7f && r < 0xa0) {
-			fmt.Fprintf(&out, `\x%s`, hex.EncodeToString([]byte{byte(r)}))
-			continue
-		}
-		out.WriteRune(r)
-	}
-	return out.String()
 }
