@@ -161,9 +161,14 @@ func (a *Agent) Upload(ctx context.Context, src io.Reader, size int64, name, bas
 func (a *Agent) target(ctx context.Context, name, base string) (string, error) {
 	said, err := a.Output(ctx, `cd "${HOME:-/root}"; if [ -d "$1" ]; then cd "$1"; echo "d$PWD"; else cd "$(dirname -- "$1")" 2>&1 && echo "f$PWD"; fi`, name)
 	said = strings.TrimSpace(said)
+	_, failed := errors.AsType[*ScriptError](err)
 	switch {
-	case err != nil:
+	case failed:
 		return "", fmt.Errorf("%w: %s", ErrGuestPath, path.Dir(name))
+	case err != nil:
+		return "", fmt.Errorf("look for %s: %w", name, err)
+	case said == "":
+		return "", fmt.Errorf("look for %s: %w: no path", name, ErrNonsense)
 	case strings.HasPrefix(said, "d"):
 		return path.Join(said[1:], base), nil
 	case strings.HasSuffix(name, "/"):

@@ -28,8 +28,11 @@ var pourScript []byte
 // pour is fill for a file of known size, over a port of its own. It returns false before anything was read from src when
 // that way cannot be had: the image has no such port, another copy uses it, or this user may not open it.
 func (a *Agent) pour(ctx context.Context, src io.Reader, size int64, name string, progress func(int64)) (c Copied, ok bool, err error) {
+	if size < pourLeast {
+		return Copied{}, false, nil
+	}
 	state, err := a.conn.Domain(ctx, a.domain)
-	if err != nil || state.Data == "" || size < pourLeast {
+	if err != nil || state.Data == "" {
 		return Copied{}, false, nil //nolint:nilerr // the agent's way tells
 	}
 	var dialer net.Dialer

@@ -58,6 +58,9 @@ func (s *spool) copy(ctx context.Context) (moved bool, err error) {
 	for more := true; more && err == nil; {
 		more, err = s.take(ctx)
 	}
+	if s.size == 0 && err == nil {
+		err = fmt.Errorf("%w: a piece of output without any", ErrNonsense)
+	}
 	err = errors.Join(err, s.finish(ctx))
 	s.file, s.piece, s.size = next, s.piece+1, 0
 	if s.ended {

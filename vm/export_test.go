@@ -41,3 +41,11 @@ func (id Identity) Lines() ([]byte, error) { return id.lines() }
 // SetLimits is how long the readers of a connection's consoles may take nothing, and how long libvirt may take to answer
 // on their connections.
 func SetLimits(c *Conn, stall, deaf time.Duration) { c.stall, c.deaf = stall, deaf }
+
+// AgentThat is an agent that answers as ask does.
+func AgentThat(ask func(ctx context.Context, seconds int32, command string) (string, error)) *Agent {
+	return &Agent{ask: ask}
+}
+
+// ReadIdentity is what the host reads of a guest that is given its identity.
+var ReadIdentity = exchange
