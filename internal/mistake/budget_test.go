@@ -46,6 +46,14 @@ func cost(do func()) (time.Duration, uint64) {
 	return took, after.TotalAlloc - before.TotalAlloc
 }
 
+// inBudget fails when what a guest sent has cost more than so many octets may.
+func inBudget(t *testing.T, size int, read func()) {
+	t.Helper()
+	if took, bytes := cost(read); took > 3*time.Second || bytes > uint64(64<<20+4096*size) {
+		t.Errorf("%d octets take %v and %d MiB", size, took, bytes>>20)
+	}
+}
+
 // packed is an archive as the script sends it.
 func packed(fill func(w *tar.Writer)) string {
 	var out bytes.Buffer

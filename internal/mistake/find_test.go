@@ -288,9 +288,11 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(readOutput))
 	f.Add([]byte("@time 1 2\n@files\nH4sIAAAA\n@links\n[{}]\n@udp\na b c :\n@packet\na b c d *:*\n@units\nId=\n\n@processes\n1 1 AA==\n@end\n"))
 	f.Fuzz(func(t *testing.T, out []byte) {
-		if guest, err := mistake.Parse(out); err == nil {
-			mistake.Find(guest, task())
-		}
+		inBudget(t, len(out), func() {
+			if guest, err := mistake.Parse(out); err == nil {
+				mistake.Find(guest, task())
+			}
+		})
 	})
 }
 
@@ -327,7 +329,9 @@ func FuzzFind(f *testing.F) {
 			case "/etc/dnsmasq.conf", dnsmasqLab:
 				want.Programs = []mistake.Program{mistake.Dnsmasq}
 			}
-			for _, d := range mistake.Find(seen, want) {
+			var found diag.List
+			inBudget(t, len(text), func() { found = mistake.Find(seen, want) })
+			for _, d := range found {
 				file, there := seen.Files[d.Pos.File]
 				if d.Pos.Line > 0 && (!there || d.Pos.Line > strings.Count(file.Text, "\n")+1) {
 					t.Errorf("%v is nowhere", d)
