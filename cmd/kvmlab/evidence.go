@@ -106,7 +106,7 @@ func (e *labEvidence) Guest(ctx context.Context, guest, script string) (check.Ou
 	if err := e.lying[guest]; err != nil {
 		return check.Output{}, err
 	}
-	left := min(e.each-e.took[guest], e.all-e.took[""])
+	left := e.left(guest)
 	if left <= 0 {
 		return check.Output{}, &check.SilentError{Guest: guest, Late: true, Err: vm.ErrSlow}
 	}
@@ -122,6 +122,11 @@ func (e *labEvidence) Guest(ctx context.Context, guest, script string) (check.Ou
 	e.took[guest] += took
 	e.took[""] += took
 	return e.output(ctx, guest, text, err)
+}
+
+// left is how long a guest may still take for scripts.
+func (e *labEvidence) left(guest string) time.Duration {
+	return min(e.each-e.took[guest], e.all-e.took[""])
 }
 
 // output sorts out how a script in a guest has ended. What goes wrong in a guest is that guest's affair.

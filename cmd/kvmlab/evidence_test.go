@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/kvmlab/kvmlab/internal/check"
 	"github.com/kvmlab/kvmlab/internal/state"
@@ -62,6 +64,67 @@ func TestSilence(t *testing.T) {
 		silent, ok := errors.AsType[*check.SilentError](e.silence(test.guest, test.err))
 		if !ok || silent.Off != test.off || silent.Words != test.words || !errors.Is(silent, check.ErrNoAnswer) {
 			t.Errorf("%s, %v: %+v", test.guest, test.err, silent)
+		}
+	}
+}
+
+// TestWhatAGuestDoesIsItsAffair sorts the ends of scripts: none but the user's own interrupt ends the other guests' checks.
+func TestWhatAGuestDoesIsItsAffair(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  error
+		want func(*check.SilentError) bool
+	}{
+		"nonsense":    {fmt.Errorf("guest-exec: %w", vm.ErrNonsense), func(s *check.SilentError) bool { return s.Nonsense }},
+		"a refusal":   {&vm.AgentError{Command: "guest-exec", Message: "no room"}, func(s *check.SilentError) bool { return s.Refused == "no room" }},
+		"out of time": {context.DeadlineExceeded, nil},
+		"no libvirt":  {vm.ErrNoAnswer, nil},
+	} {
+		e := newLabEvidence(&app{now: time.Now}, nil, nil, state.Lab{})
+		_, err := e.output(t.Context(), "srv", "", test.err)
+		silent, ok := errors.AsType[*check.SilentError](err)
+		if !errors.Is(err, check.ErrNoAnswer) || ok != (test.want != nil) || ok && !test.want(silent) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if name != "nonsense" {
+			if len(e.lying) > 0 {
+				t.Errorf("%s: it is taken for a lie", name)
+			}
+			continue
+		}
+		if _, again := e.Guest(t.Context(), "srv", "true"); !errors.Is(again, vm.ErrNonsense) {
+			t.Errorf("%s: it is asked again: %v", name, again)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	e := newLabEvidence(&app{now: time.Now}, nil, nil, state.Lab{})
+	if _, err := e.output(ended, "srv", "", vm.ErrNonsense); !errors.Is(err, context.Canceled) || errors.Is(err, check.ErrNoAnswer) {
+		t.Errorf("an interrupt: %v", err)
+	}
+}
+
+// TestAllowance has guests take their time: one that has used up its own, or all that there is, is not asked any more.
+func TestAllowance(t *testing.T) {
+	for name, test := range map[string]struct {
+		took map[string]time.Duration
+		late bool
+	}{
+		"its own":      {map[string]time.Duration{"srv": guestAllowance, "": guestAllowance}, true},
+		"of all":       {map[string]time.Duration{"pc1": guestAllowance, "pc2": guestAllowance, "": labAllowance}, true},
+		"of another":   {map[string]time.Duration{"pc1": guestAllowance, "": guestAllowance}, false},
+		"almost of it": {map[string]time.Duration{"srv": guestAllowance - time.Second, "": guestAllowance}, false},
+	} {
+		e := newLabEvidence(&app{now: time.Now}, nil, nil, state.Lab{})
+		e.took = test.took
+		if late := e.left("srv") <= 0; late != test.late {
+			t.Errorf("%s: late is %v", name, late)
+		}
+		if !test.late {
+			continue
+		}
+		_, err := e.Guest(t.Context(), "srv", "true")
+		if silent, ok := errors.AsType[*check.SilentError](err); !ok || !silent.Late {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
