@@ -84,6 +84,7 @@ func lyingAgent(t *testing.T, s *sandbox) {
 	t.Run("exec", func(t *testing.T) { liesToExec(t, s) })
 	t.Run("cp", func(t *testing.T) { liesToCopy(t, s) })
 	t.Run("check", func(t *testing.T) { liesToCheck(t, s) })
+	t.Run("a check that is interrupted", func(t *testing.T) { interruptedCheck(t, s) })
 }
 
 // measured is a command with what it took of memory.
@@ -197,6 +198,19 @@ func liesToCheck(t *testing.T, s *sandbox) {
 				t.Errorf("%s: status %d\n%s", form, r.status, r.out)
 			}
 		}
+	}
+}
+
+// interruptedCheck ends a check with Ctrl-C while a guest lets it wait.
+func interruptedCheck(t *testing.T, s *sandbox) {
+	t.Helper()
+	s.try("kvmlab", "exec", "--timeout", "1s", "srv", "--", "lie=forever")
+	const script = `
+		env --default-signal=INT "$1" check >"$2" &
+		until [ -s "$2" ]; do sleep 0.1; done
+		kill -INT $!; wait $!; echo $?`
+	if r := s.tryFor(2*time.Minute, "sh", "-c", script, "sh", s.kvmlab, t.TempDir()+"/out"); strings.TrimSpace(r.out) != "5" {
+		t.Errorf("after an interrupt: %+v", r)
 	}
 }
 
