@@ -152,8 +152,6 @@ func (x *execution) ended(ctx context.Context) (status int, ended bool, err erro
 	if status, err = strconv.Atoi(strings.TrimSpace(text)); err != nil {
 		return 0, false, fmt.Errorf("%w: no exit status", ErrNonsense)
 	}
-	x.out.end()
-	x.err.end()
 	if script.Exited {
 		return status, true, x.drain(ctx)
 	}
@@ -163,6 +161,8 @@ func (x *execution) ended(ctx context.Context) (status int, ended bool, err erro
 // finish passes on what is still to come of the output after the command has ended: all of it, unless something that
 // the command has started keeps it open, or goes on to print.
 func (x *execution) finish(ctx context.Context) error {
+	x.out.end()
+	x.err.end()
 	for deadline := time.Now().Add(lingerAfterExit); ; {
 		// In this order: what the script has laid down before it ended is there to be read.
 		script, err := x.agent.status(ctx, x.pid)
@@ -191,6 +191,8 @@ func (x *execution) finish(ctx context.Context) error {
 // drain passes on all that is left. The script has ended, and the agent knows it no longer. Errors: ErrNonsense when it
 // does not come to an end.
 func (x *execution) drain(ctx context.Context) error {
+	x.out.end()
+	x.err.end()
 	for {
 		moved, err := x.pump(ctx)
 		switch {

@@ -22,13 +22,13 @@ type spool struct {
 	piece int
 	file  *handle
 	size  int64 // what has come of the piece
-	ended bool  // the command has ended
+	ended bool  // nothing new is to come
 	last  int64 // what has come since then
 	moves int   // and how many pieces it had
 }
 
-// end notes that the command has ended.
-func (s *spool) end() { s.ended = true }
+// end notes that nothing new is to come: the command has ended, and later the script.
+func (s *spool) end() { s.ended, s.last, s.moves = true, 0, 0 }
 
 // over reports whether more has come since the command has ended than can be of its own.
 func (s *spool) over() bool { return s.last > lastPieces*pieceSize || s.moves > lastPieces }
