@@ -13,6 +13,8 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/kvmlab/kvmlab/untrusted"
 )
 
 // FormatError is returned by NewReader for what is no capture file, or one of whose frames nothing can be decoded.
@@ -144,9 +146,10 @@ type ngFile struct {
 	described int
 }
 
+// nameOf is the name of an interface, made visible: a file may be from anywhere.
 func (ng *ngFile) nameOf(index int) string {
 	if link, err := ng.Interface(index); err == nil {
-		return link.Name
+		return untrusted.Visible(link.Name)
 	}
 	return ""
 }
@@ -169,7 +172,7 @@ func (ng *ngFile) next() (Frame, error) {
 	}
 	return Frame{
 		Time: info.Timestamp, Link: link, Data: data, Length: info.Length, Interface: ng.nameOf(info.InterfaceIndex),
-		Comment: strings.Join(about.Comments, "\n"),
+		Comment: untrusted.VisibleLines(strings.Join(about.Comments, "\n")),
 	}, nil
 }
 
@@ -177,7 +180,9 @@ func (ng *ngFile) next() (Frame, error) {
 func (ng *ngFile) describe() {
 	for ; ng.described < ng.NInterfaces(); ng.described++ {
 		if link, err := ng.Interface(ng.described); err == nil {
-			ng.reader.links = append(ng.reader.links, Link{Name: link.Name, Description: link.Description})
+			ng.reader.links = append(ng.reader.links, Link{
+				Name: ng.nameOf(ng.described), Description: untrusted.Visible(link.Description),
+			})
 		}
 	}
 }
