@@ -77,9 +77,14 @@ func lyingAgent(t *testing.T, s *sandbox) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	s.run("kvmlab", "cp", liar, "srv:/root/liar")
-	// What runs is this: the agent that passes the command on never tells its end.
-	s.try("kvmlab", "exec", "--timeout", "5s", "srv", "--", "sh", "-c",
-		"chmod 755 /root/liar && mv /root/liar /usr/sbin/qemu-ga && kill $(pidof qemu-ga)")
+	s.run("kvmlab", "exec", "srv", "--", "sh", "-c", "chmod 755 /root/liar && mv /root/liar /usr/sbin/qemu-ga")
+	// The agent that passes this on must tell its end before it ends itself. Whatever starts it starts the other.
+	s.run("kvmlab", "exec", "srv", "--", "sh", "-c", "setsid sh -c 'sleep 2; kill $(pidof qemu-ga)' >/dev/null 2>&1 </dev/null &")
+	for tries := 0; !strings.Contains(s.try("kvmlab", "exec", "srv", "--", "lie=form").err, "KL360"); tries++ {
+		if tries == 60 {
+			t.Fatal("the agent is not replaced")
+		}
+	}
 
 	t.Run("exec", func(t *testing.T) { liesToExec(t, s) })
 	t.Run("cp", func(t *testing.T) { liesToCopy(t, s) })
