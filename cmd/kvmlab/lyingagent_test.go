@@ -36,8 +36,8 @@ func TestLyingAgent(t *testing.T) {
 	lyingAgent(t, s)
 	t.Run("exec", func(t *testing.T) { liesToExec(t, s, execLies()) })
 	t.Run("cp", func(t *testing.T) { liesToCopy(t, s, copyLies()) })
-	t.Run("check", func(t *testing.T) { liesToCheck(t, s, checkLies()) })
 	t.Run("interrupts", func(t *testing.T) { interruptLies(t, s) })
+	t.Run("check", func(t *testing.T) { liesToCheck(t, s, checkLies()) })
 	s.run("kvmlab", "down")
 }
 
