@@ -216,13 +216,7 @@ func (f *InterfacesFile) source(fields []Value, files map[string]string, open []
 		if !f.account.pays(len(files)*(1+len(pattern)), field) {
 			return
 		}
-		var names []string
-		for name := range files {
-			if ok, err := path.Match(pattern, name); err == nil && ok {
-				names = append(names, name)
-			}
-		}
-		for _, name := range sorted(names) {
+		for _, name := range matching(pattern, files) {
 			if !f.account.pays(fileCost+len(files[name]), field) {
 				return
 			}
@@ -233,4 +227,15 @@ func (f *InterfacesFile) source(fields []Value, files map[string]string, open []
 			f.read(name, files, slices.Clone(open))
 		}
 	}
+}
+
+// matching lists the files that a pattern of the shell names, in order.
+func matching(pattern string, files map[string]string) []string {
+	var names []string
+	for name := range files {
+		if ok, err := path.Match(pattern, name); err == nil && ok {
+			names = append(names, name)
+		}
+	}
+	return sorted(names)
 }

@@ -136,9 +136,6 @@ type statements struct {
 
 // subnet notes what a declaration that is well formed says.
 func (s *statements) subnet(x *conffile.Statement, prefix netip.Prefix) {
-	if len(s.subnets) == maxSubnets {
-		return
-	}
 	net := subnet{prefix: prefix, pos: x.Pos(), options: map[string]setting{}}
 	s.ranges(x.Inside, &net)
 	if outer := x.Parent; outer != nil && outer.Is("shared-network") {

@@ -115,7 +115,9 @@ func (s *statements) checkSubnet(x *conffile.Statement) {
 		s.add(rankSyntax, diag.New(diag.SubnetHostBits, diag.Args{"address": address, "mask": mask.Text}).At(x.Words[1].Pos))
 		prefix = prefix.Masked()
 	}
-	s.subnet(x, prefix)
+	if len(s.subnets) < maxSubnets {
+		s.subnet(x, prefix)
+	}
 }
 
 // address reads an IPv4 address and reports one that cannot be read.
