@@ -157,9 +157,12 @@ func commonRepairs(have Link, name string, owner Owner) []repair {
 		})
 	}
 	if have.Alias != owner.Alias() {
+		// A request of its own, ahead of the one that renames the link: udev is told of the new name at once, and its
+		// rules find the alias then.
+		alias := nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(owner.Alias()))
 		list = append(list, repair{
-			reason: "lost its mark (the alias)",
-			attrs:  []*nl.RtAttr{nl.NewRtAttr(unix.IFLA_IFALIAS, []byte(owner.Alias()))},
+			reason:   "lost its mark (the alias)",
+			requests: []*nl.NetlinkRequest{setLink(have.Index, false, alias)},
 
 			commands: MarkCommands(name, owner)[1:],
 		})

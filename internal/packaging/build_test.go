@@ -102,14 +102,7 @@ func TestMain(m *testing.M) {
 func TestPackageIsReproducible(t *testing.T) {
 	first, _ := makeFirst(t)
 
-	copied := filepath.Join(t.TempDir(), "elsewhere")
-	if out, err := exec.CommandContext(t.Context(), "sh", "-ec", `
-		mkdir -m 700 "$1"
-		cd "$0"
-		tar --exclude=./bin --create . | (umask 077 && tar --directory "$1" --extract)
-	`, checkout, copied).CombinedOutput(); err != nil {
-		t.Fatalf("copy the checkout: %v\n%s", err, out)
-	}
+	copied := copyCheckout(t)
 	t.Setenv("TZ", "Pacific/Auckland")
 	t.Setenv("LANG", "ca_ES.UTF-8")
 	t.Setenv("KVMLAB_STATE_DIR", t.TempDir())
@@ -127,6 +120,20 @@ func TestPackageIsReproducible(t *testing.T) {
 	if !bytes.Equal(a, b) {
 		t.Errorf("two packages of one commit differ: %d and %d bytes: diffoscope %s", len(a), len(b), first)
 	}
+}
+
+// copyCheckout copies the checkout, with other modes.
+func copyCheckout(t *testing.T) string {
+	t.Helper()
+	copied := filepath.Join(t.TempDir(), "elsewhere")
+	if out, err := exec.CommandContext(t.Context(), "sh", "-ec", `
+		mkdir -m 700 "$1"
+		cd "$0"
+		tar --exclude=./bin --create . | (umask 077 && tar --directory "$1" --extract)
+	`, checkout, copied).CombinedOutput(); err != nil {
+		t.Fatalf("copy the checkout: %v\n%s", err, out)
+	}
+	return copied
 }
 
 // TestLintian has Debian's own judge look at the package, at everything that it calls a warning or an error.

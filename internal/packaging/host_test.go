@@ -294,22 +294,13 @@ func installedWell(h *host, version string) {
 // newerPackage is the next version of the package, with another image.
 func newerPackage(t *testing.T, version string) string {
 	t.Helper()
-	root := t.TempDir()
-	for _, name := range []string{"cmd", "docs", "scripts", "go.mod", "go.sum", "README.md", "README.es.md", "NOTICE"} {
-		path, err := filepath.Abs(filepath.Join(checkout, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(path, filepath.Join(root, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	root := copyCheckout(t)
 	log := "## " + version + " (2027-01-01)\n\n- Another one.\n\n" + string(readFile(t, filepath.Join(checkout, "CHANGELOG.md")))
 	if err := os.WriteFile(filepath.Join(root, "CHANGELOG.md"), []byte(log), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return makePackage(t, job{
-		root: root, program: buildProgram(t, checkout, version), images: newerImage(t, store(t)), out: t.TempDir(),
+		root: root, program: buildProgram(t, root, version), images: newerImage(t, store(t)), out: t.TempDir(),
 	})
 }
 
