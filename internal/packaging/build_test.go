@@ -50,7 +50,7 @@ func buildProgram(t *testing.T, root, version string) string {
 // firstPackage is the package of this checkout, made once for all tests.
 var firstPackage struct {
 	sync.Once
-	file, program string
+	dir, file, program string
 }
 
 // makeFirst returns that package and the program in it.
@@ -62,10 +62,7 @@ func makeFirst(t *testing.T) (file, program string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dir, err := os.MkdirTemp("", "kvmlab-package-test-")
-		if err != nil {
-			t.Fatal(err)
-		}
+		dir := firstPackage.dir
 		built := buildProgram(t, checkout, log[0].version)
 		firstPackage.program = filepath.Join(dir, "kvmlab")
 		if err := os.Rename(built, firstPackage.program); err != nil {
@@ -81,19 +78,22 @@ func makeFirst(t *testing.T) (file, program string) {
 
 func makePackage(t *testing.T, j job) string {
 	t.Helper()
-	file, err := j.make(t.Context())
+	file, err := j.build(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return file
 }
 
-// TestMain removes what is kept for all tests.
+// TestMain makes and removes the folder of what is made once for all tests.
 func TestMain(m *testing.M) {
-	status := m.Run()
-	if firstPackage.program != "" {
-		_ = os.RemoveAll(filepath.Dir(firstPackage.program))
+	dir, err := os.MkdirTemp("", "kvmlab-package-test-")
+	if err != nil {
+		panic(err)
 	}
+	firstPackage.dir = dir
+	status := m.Run()
+	_ = os.RemoveAll(dir)
 	os.Exit(status)
 }
 

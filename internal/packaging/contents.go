@@ -68,7 +68,7 @@ func (j job) image(ctx context.Context, t *tree) error {
 	if err != nil {
 		return err
 	}
-	if err := t.write(path.Join(home, img.Digest, checkedFile), text, 0o644); err != nil {
+	if err := t.write(path.Join(home, img.Digest, checkedFile), text); err != nil {
 		return err
 	}
 	t.link(path.Join(home, "current"), img.Digest)
@@ -130,7 +130,7 @@ func (j job) completions(ctx context.Context, t *tree) error {
 		if err != nil {
 			return err
 		}
-		if err := t.write(file, text, 0o644); err != nil {
+		if err := t.write(file, text); err != nil {
 			return err
 		}
 	}
@@ -150,13 +150,13 @@ func (j job) systemFiles(_ context.Context, t *tree) error {
 		if err != nil {
 			return err
 		}
-		if err := t.write(where, text, 0o644); err != nil {
+		if err := t.write(where, text); err != nil {
 			return err
 		}
 	}
 	units, err := j.units()
 	for name, text := range units {
-		if err := t.write(path.Join(unitDir, name), text, 0o644); err != nil {
+		if err := t.write(path.Join(unitDir, name), text); err != nil {
 			return err
 		}
 	}
@@ -193,7 +193,7 @@ func (j job) documents(ctx context.Context, t *tree) error {
 	if err := t.compressed(docDir+"/licences/go-modules.txt", []byte(licences)); err != nil {
 		return err
 	}
-	if err := t.write(docDir+"/copyright", []byte(copyrightFile), 0o644); err != nil {
+	if err := t.write(docDir+"/copyright", []byte(copyrightFile)); err != nil {
 		return err
 	}
 	pages, err := filepath.Glob(filepath.Join(j.root, "docs", "*.md"))
@@ -250,7 +250,7 @@ func (t *tree) compressed(where string, text []byte) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	return t.write(where+".gz", out.Bytes(), 0o644)
+	return t.write(where+".gz", out.Bytes())
 }
 
 // maintainerScripts are what dpkg runs, told which units there are to enable.

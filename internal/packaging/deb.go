@@ -56,8 +56,8 @@ type job struct {
 	out     string // where the package goes
 }
 
-// make writes the package and returns its file.
-func (j job) make(ctx context.Context) (file string, err error) {
+// build writes the package and returns its file.
+func (j job) build(ctx context.Context) (file string, err error) {
 	log, err := readChangelog(j.root)
 	if err != nil {
 		return "", err
@@ -164,13 +164,13 @@ func (t *tree) add(path, source string, mode os.FileMode) {
 	})
 }
 
-// write installs a file of that content at path.
-func (t *tree) write(path string, content []byte, mode os.FileMode) error {
+// write installs a file of that content at path, for all to read.
+func (t *tree) write(path string, content []byte) error {
 	source := filepath.Join(t.stage, strconv.Itoa(len(t.contents)))
 	if err := os.WriteFile(source, content, 0o644); err != nil {
 		return err
 	}
-	t.add(path, source, mode)
+	t.add(path, source, 0o644)
 	return nil
 }
 

@@ -98,8 +98,10 @@ func (h *host) enter(name string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(h.t.Context(), commandLimit)
 	h.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, h.script, append([]string{"--enter", h.init, "--", name}, args...)...)
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "NO_COLOR=1",
-		"HOME=/root", "DEBIAN_FRONTEND=noninteractive"}
+	cmd.Env = []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "NO_COLOR=1",
+		"HOME=/root", "DEBIAN_FRONTEND=noninteractive",
+	}
 	return cmd
 }
 
@@ -229,8 +231,8 @@ func TestInstall(t *testing.T) {
 		after.Labs[0].Supervisor != before.Labs[0].Supervisor {
 		t.Errorf("after the upgrade: %+v; before: %+v", after, before)
 	}
-	h.run("kvmlab", "reset", "pc1")
-	h.run("kvmlab", "exec", "pc1", "--", "true")
+	h.run("kvmlab", "reset", "pc1", "--yes")
+	h.run("kvmlab", "exec", "--wait", "5m", "pc1", "--", "true")
 
 	out, err := h.on("dpkg", "--remove", "kvmlab").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "three-taps is gone") {

@@ -104,7 +104,7 @@ func imageCopyright(ctx context.Context, store string, img image.Image) (string,
 
 // packageCopyright reads /usr/share/doc/NAME/copyright out of a package. A package whose folder is a link to that of
 // another, on which it then depends in the same version, has its text there; this machine has those (gcc-12-base).
-func packageCopyright(ctx context.Context, deb, name string) (text string, err error) {
+func packageCopyright(ctx context.Context, deb, name string) (string, error) {
 	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
 	var data, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &data, &said

@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		_, err = io.WriteString(out, text)
 		return err
 	case "deb":
-		file, err := job.make(ctx)
+		file, err := job.build(ctx)
 		if err != nil {
 			return err
 		}
