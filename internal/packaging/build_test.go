@@ -140,7 +140,8 @@ func copyCheckout(t *testing.T) string {
 func TestLintian(t *testing.T) {
 	nstest.RequireCommand(t, "lintian")
 	file, _ := makeFirst(t)
-	cmd := exec.CommandContext(t.Context(), "lintian", "--allow-root", "--fail-on", "warning", "--tag-display-limit", "0", file)
+	cmd := exec.CommandContext(t.Context(), "lintian",
+		"--allow-root", "--fail-on", "warning", "--tag-display-limit", "0", file)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
 	if out, err := cmd.CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
 		t.Errorf("lintian: %v\n%s", err, out)

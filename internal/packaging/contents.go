@@ -25,12 +25,18 @@ const (
 )
 
 // languages are those that manual pages are written in, and where man(1) looks for them.
-var languages = map[string]string{"en": "/usr/share/man/man1", "es": "/usr/share/man/es/man1", "ca": "/usr/share/man/ca/man1"}
+var languages = map[string]string{
+	"en": "/usr/share/man/man1",
+	"es": "/usr/share/man/es/man1",
+	"ca": "/usr/share/man/ca/man1",
+}
 
 // fill lays out everything that the package installs.
 func (j job) fill(ctx context.Context, t *tree, log []release) error {
 	t.add("/usr/bin/kvmlab", j.program, 0o755)
-	for _, part := range []func(context.Context, *tree) error{j.image, j.manuals, j.completions, j.systemFiles, j.documents} {
+	for _, part := range []func(context.Context, *tree) error{
+		j.image, j.manuals, j.completions, j.systemFiles, j.documents,
+	} {
 		if err := part(ctx, t); err != nil {
 			return err
 		}
@@ -200,7 +206,10 @@ func (j job) documents(ctx context.Context, t *tree) error {
 	if err != nil {
 		return err
 	}
-	for _, file := range append(pages, filepath.Join(j.root, "README.md"), filepath.Join(j.root, "README.es.md"), filepath.Join(j.root, "NOTICE")) {
+	for _, name := range []string{"README.md", "README.es.md", "NOTICE"} {
+		pages = append(pages, filepath.Join(j.root, name))
+	}
+	for _, file := range pages {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return err
@@ -236,8 +245,8 @@ License: Apache-2.0
  /usr/share/common-licenses/Apache-2.0.
 `
 
-// compressed installs a text as Debian policy (12.1, 12.3) wants manual pages and long documents: by gzip, as small as it
-// can, without a name or a time.
+// compressed installs a text as Debian policy (12.1, 12.3) wants manual pages and long documents: by gzip, as small as
+// it can, without a name or a time.
 func (t *tree) compressed(where string, text []byte) error {
 	var out bytes.Buffer
 	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)

@@ -112,8 +112,8 @@ func (j job) write(info *nfpm.Info) (string, error) {
 	return file, pending.CloseAtomicallyReplace()
 }
 
-// sourceTime is what every file of the package is dated: SOURCE_DATE_EPOCH where that is set (reproducible-builds.org), else
-// the time of the commit that the program was built from, else, without a repository, the day of the release.
+// sourceTime is what every file of the package is dated: SOURCE_DATE_EPOCH where that is set
+// (reproducible-builds.org), else the time of the commit that the program was built from, else, without a repository, the day of the release.
 func (j job) sourceTime(newest release) (time.Time, error) {
 	if epoch := os.Getenv("SOURCE_DATE_EPOCH"); epoch != "" {
 		seconds, err := strconv.ParseInt(epoch, 10, 64)
@@ -176,7 +176,9 @@ func (t *tree) write(path string, content []byte) error {
 
 // link installs a symbolic link.
 func (t *tree) link(path, target string) {
-	t.contents = append(t.contents, &files.Content{Source: target, Destination: path, Type: files.TypeSymlink, FileInfo: t.info(0o777)})
+	t.contents = append(t.contents, &files.Content{
+		Source: target, Destination: path, Type: files.TypeSymlink, FileInfo: t.info(0o777),
+	})
 }
 
 func (t *tree) info(mode os.FileMode) *files.ContentFileInfo {

@@ -20,8 +20,8 @@ import (
 	"github.com/kvmlab/kvmlab/internal/nstest"
 )
 
-// host is a computer to install on: this machine's files, copy-on-write and without any state of kvmlab, with a libvirt of
-// its own, in a sandbox. It has no network.
+// host is a computer to install on: this machine's files, copy-on-write and without any state of kvmlab, with a libvirt
+// of its own, in a sandbox. It has no network.
 type host struct {
 	t      *testing.T
 	script string
@@ -260,9 +260,11 @@ func installedWell(h *host, version string) {
 	if got := h.run("kvmlab", "version"); !strings.HasPrefix(got, "kvmlab "+version+" ") {
 		h.t.Errorf("version prints %q", got)
 	}
-	if got := h.run("kvmlab", "image", "list", "-o", "json"); !strings.Contains(got, `"directory": "/var/lib/kvmlab/packaged/micro/`) ||
-		!strings.Contains(got, `"stale": false`) {
-		h.t.Errorf("image list prints %s", got)
+	images := h.run("kvmlab", "image", "list", "-o", "json")
+	for _, want := range []string{`"directory": "/var/lib/kvmlab/packaged/micro/`, `"stale": false`} {
+		if !strings.Contains(images, want) {
+			h.t.Errorf("image list does not say %s: %s", want, images)
+		}
 	}
 	for lang, heading := range map[string]string{"en": "SYNOPSIS", "es": "SINOPSIS", "ca": "SINOPSI"} {
 		dir := strings.TrimPrefix(languages[lang], "/")

@@ -71,7 +71,7 @@ func microImage(store string) (image.Image, error) {
 	}
 	for _, p := range img.Packages {
 		if !named(p.Name) {
-			return image.Image{}, fmt.Errorf("the image has files of %s, which NOTICE does not name (see debianLicences)", p.Name)
+			return image.Image{}, fmt.Errorf("NOTICE does not name %s, which the image has files of: see debianLicences", p.Name)
 		}
 	}
 	return img, nil

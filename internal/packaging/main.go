@@ -1,8 +1,8 @@
-// Command packaging makes kvmlab's Debian package out of what scripts/package has built: the program and the micro image.
-// It is no part of kvmlab itself.
+// Command packaging makes kvmlab's Debian package out of what scripts/package has built: the program and the micro
+// image. It is no part of kvmlab itself.
 //
-// Two runs over the same commit and image give the same bytes: nothing in the package has another time than the commit's,
-// or a name or number of the machine that it was made on.
+// Two runs over the same commit and image give the same bytes: nothing in the package has another time than the
+// commit's, or a name or number of the machine that it was made on.
 package main
 
 import (
@@ -43,7 +43,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.Usage = func() { _, _ = io.WriteString(flags.Output(), usage) }
 	var job job
 	flags.StringVar(&job.program, "program", "bin/package/kvmlab", "the program, built with its version")
-	flags.StringVar(&job.images, "images", filepath.Join(state.DefaultStateDir, "images"), "the store that has the micro image")
+	images := filepath.Join(state.DefaultStateDir, "images")
+	flags.StringVar(&job.images, "images", images, "the store that has the micro image")
 	flags.StringVar(&job.out, "out", "bin", "where the package goes")
 	if err := flags.Parse(args); err != nil {
 		return err

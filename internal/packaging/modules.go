@@ -41,7 +41,9 @@ func linkedModules(ctx context.Context, root string) ([]module, error) {
 		}
 		list = append(list, module{path: fields[0], version: fields[1], dir: fields[2]})
 	}
-	slices.SortFunc(list, func(a, b module) int { return strings.Compare(strings.ToLower(a.path), strings.ToLower(b.path)) })
+	slices.SortFunc(list, func(a, b module) int {
+		return strings.Compare(strings.ToLower(a.path), strings.ToLower(b.path))
+	})
 	list = slices.Compact(list)
 	for i, m := range list {
 		text, err := licenceText(m.dir)
