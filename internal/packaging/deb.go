@@ -113,7 +113,8 @@ func (j job) write(info *nfpm.Info) (string, error) {
 }
 
 // sourceTime is what every file of the package is dated: SOURCE_DATE_EPOCH where that is set
-// (reproducible-builds.org), else the time of the commit that the program was built from, else, without a repository, the day of the release.
+// (reproducible-builds.org), else the time of the commit that the program was built from, else, without a repository,
+// the day of the release.
 func (j job) sourceTime(newest release) (time.Time, error) {
 	if epoch := os.Getenv("SOURCE_DATE_EPOCH"); epoch != "" {
 		seconds, err := strconv.ParseInt(epoch, 10, 64)
