@@ -1,3 +1,5 @@
+//kvmlab:needs systemd
+
 package main_test
 
 import (
