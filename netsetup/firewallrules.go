@@ -311,29 +311,3 @@ func (f Firewall) macTable() table {
 		},
 	}
 }
-
-// FirewallCommands returns the commands that make the firewall by hand, without its marks and without what only Linux
-// before 6.8 needs.
-func FirewallCommands(f Firewall) []string {
-	f.LimitMACs = false
-	commands := tableCommands(f.Lab, f.labTables())
-	if !f.Isolated {
-		return commands
-	}
-	inside := "ip netns exec " + NamespaceName(f.Lab) + " "
-	for i, command := range commands {
-		commands[i] = inside + command
-	}
-	if !f.out() {
-		return commands
-	}
-	transfer := firstTransfer(f.Lab)
-	commands = append(commands, cableCommands(f.Lab, transfer)...)
-	commands = append(commands, tableCommands(f.Lab, f.cableTables(transfer))...)
-	return append(commands, inside+"sysctl -w net.ipv4.ip_forward=1")
-}
-
-// RemoveFirewallCommands returns the commands that remove the tables of a lab whose bridges are in the host's namespace.
-func RemoveFirewallCommands(lab string) []string {
-	return []string{"nft delete table inet " + NamespaceName(lab), "nft delete table arp " + NamespaceName(lab)}
-}

@@ -386,39 +386,3 @@ func (h *Handle) removeTables(lab string) (removed bool, err error) {
 	}
 	return true, nil
 }
-
-// tableCommands are the commands that make tables, without their marks.
-func tableCommands(lab string, tables []table) []string {
-	var commands []string
-	add := func(format string, args ...any) {
-		commands = append(commands, "nft 'add "+fmt.Sprintf(format, args...)+"'")
-	}
-	for _, t := range tables {
-		name := familyWord(t.family) + " " + NamespaceName(lab)
-		add("table %s", name)
-		for _, s := range t.sets {
-			add("set %s %s { type %s; size %d; flags dynamic,timeout; timeout %ds; }", name, s.name, s.key.Name, s.size, int(s.timeout.Seconds()))
-		}
-		for _, c := range t.chains {
-			if c.hook == nil {
-				add("chain %s %s", name, c.name)
-				continue
-			}
-			add("chain %s %s { type %s hook %s priority %d; policy accept; }", name, c.name, c.kind, c.name, *c.priority)
-		}
-		for _, m := range t.maps {
-			add("map %s %s { type ifname : verdict; }", name, m.name)
-			var elements []string
-			for _, link := range slices.Sorted(maps.Keys(m.verdicts)) {
-				elements = append(elements, fmt.Sprintf(`"%s" : %s`, link, m.verdicts[link].text))
-			}
-			add("element %s %s { %s }", name, m.name, strings.Join(elements, ", "))
-		}
-		for _, c := range t.chains {
-			for _, r := range c.rules {
-				add("rule %s %s %s", name, c.name, r.text)
-			}
-		}
-	}
-	return commands
-}

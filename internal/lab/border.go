@@ -96,7 +96,8 @@ func hostKeys() []yamlfile.Key[Spec] {
 		Doc: "Services that guests reach at the address of their bridge: tcp/80, udp/123.",
 		Read: func(d *yamlfile.Decoder, n *yaml.Node, s *Spec) {
 			d.OneOrMany(n, "allow", maxServices, func(e *yaml.Node) {
-				s.HostAllow = yamlfile.AppendSet(s.HostAllow, yamlfile.ReadScalar(d, e, "allow", "a service such as tcp/80", parseHostService))
+				one := yamlfile.ReadScalar(d, e, "allow", "a service such as tcp/80", parseHostService)
+				s.HostAllow = yamlfile.AppendSet(s.HostAllow, one)
 			})
 		},
 	}}
@@ -110,7 +111,8 @@ func reachKey() yamlfile.Key[BridgeSpec] {
 		Doc: "Addresses and networks of this computer's surroundings that guests get to beside the internet, with internet: nat.",
 		Read: func(d *yamlfile.Decoder, n *yaml.Node, b *BridgeSpec) {
 			d.OneOrMany(n, "reach", maxReach, func(e *yaml.Node) {
-				b.Reach = yamlfile.AppendSet(b.Reach, yamlfile.ReadScalar(d, e, "reach", "a network such as 10.0.0.0/24", parseNetwork))
+				one := yamlfile.ReadScalar(d, e, "reach", "a network such as 10.0.0.0/24", parseNetwork)
+				b.Reach = yamlfile.AppendSet(b.Reach, one)
 			})
 		},
 	}
