@@ -62,7 +62,11 @@ func reachOf(l *lab.Lab, b lab.Bridge) reachState {
 		}
 	}
 	for _, n := range b.Reach {
-		reach.Networks = append(reach.Networks, n.String())
+		name := n.String()
+		if n.IsSingleIP() {
+			name = n.Addr().String()
+		}
+		reach.Networks = append(reach.Networks, name)
 	}
 	return reach
 }
