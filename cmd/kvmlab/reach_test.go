@@ -50,6 +50,7 @@ func TestReach(t *testing.T) {
 		ip netns add school
 		ip link add wan type veth peer name eth0 netns school
 		ip addr add 203.0.113.1/24 dev wan
+		ip link set wan addrgenmode none
 		ip link set wan up
 		ip -n school addr add 203.0.113.2/24 dev eth0
 		ip -n school link set eth0 up
@@ -113,7 +114,10 @@ func TestReach(t *testing.T) {
 			s.run("kvmlab", "down", l.name)
 		}
 	}
-	s.run("sh", "-ec", "iptables -P FORWARD ACCEPT; iptables -P INPUT ACCEPT; iptables -F; iptables -X; iptables -t nat -F; iptables -t nat -X")
+	if r := s.try("sh", "-c", "nft list tables | grep kvmlab"); r.status == 0 {
+		t.Errorf("down left tables:\n%s", r.out)
+	}
+	s.run("nft", "flush", "ruleset") // Of the others; the labs are down.
 	if d := cmp.Diff(before, s.footprint()); d != "" {
 		t.Errorf("down left something (-before +after):\n%s", d)
 	}
