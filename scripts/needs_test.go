@@ -28,7 +28,7 @@ func TestNeedsAreDeclared(t *testing.T) {
 	seen, owners, known := 0, ownersOf(t), packagesHere(t)
 	for dir, commands := range wantedCommands(t) {
 		declared := slices.Clone(base)
-		for _, need := range strings.Fields(bashLine(t, "source lib.sh; test_needs ./"+dir)) {
+		for need := range strings.FieldsSeq(bashLine(t, "source lib.sh; test_needs ./"+dir)) {
 			switch {
 			case need == "@guests":
 				declared = append(declared, guests...)

@@ -51,7 +51,7 @@ func (c *probeCache) tries(ctx context.Context, o ProbeOptions, kvm bool) ([]try
 	if kvm {
 		all = append(all, with)
 	}
-	if _, works := with.booted(); o.Want != AccelKVM && !(works && kvm) {
+	if _, works := with.booted(); o.Want != AccelKVM && (!works || !kvm) {
 		all = append(all, without)
 	}
 	for _, t := range all {

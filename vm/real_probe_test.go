@@ -47,7 +47,7 @@ func TestRealProbeHangs(t *testing.T) {
 	if err := vm.CheckKVM(vm.DefaultKVM, o.User); err != nil {
 		t.Skipf("there is no KVM to hang: %v", err)
 	}
-	dir, err := os.MkdirTemp("/run", "qemu-") // QEMU's user goes there
+	dir, err := os.MkdirTemp("/run", "qemu-") //nolint:usetesting // QEMU's user goes there
 	if err != nil {
 		t.Fatal(err)
 	}

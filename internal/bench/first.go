@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,11 +44,12 @@ func benchFirst(ctx context.Context, o options) (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "## The first lab after a start of the computer\n\nMeasured by `scripts/bench first` on %s, in a private host (`scripts/sandbox`), "+
-		"%d rounds. Seconds to the third lease of the class's lab: median (least–greatest).\n", machine(), o.labRounds())
+	fmt.Fprintf(&b, "## The first lab after a start of the computer\n\nMeasured by `scripts/bench first` on %s, in a private "+
+		"host (`scripts/sandbox`), %d rounds. Seconds to the third lease of the class's lab: median (least–greatest).\n", machine(), o.labRounds())
 	plain.write(&b, "The machine's own KVM")
 	hanging.write(&b, "A KVM whose guests hang at their first instructions")
-	b.WriteString("\nThe second is the same device, with guests that are not told of a register which it lacks (`-cpu host,-arch-capabilities`).\n")
+	b.WriteString("\nThe second is the same device, with guests that are not told of a register which it lacks " +
+		"(`-cpu host,-arch-capabilities`).\n")
 	return b.String(), nil
 }
 
@@ -103,7 +103,7 @@ func (o options) timedUp(ctx context.Context, args ...string) (float64, string, 
 }
 
 // write adds the figures as a table.
-func (f firstFigures) write(b io.Writer, title string) {
+func (f firstFigures) write(b *strings.Builder, title string) {
 	said := f.said
 	if said == "" {
 		said = "guests run with KVM"
@@ -131,7 +131,8 @@ func hangKVM() (restore func() error, err error) {
 	if err := unix.Mount(qemu, kept, "", unix.MS_BIND, ""); err != nil {
 		return nil, fmt.Errorf("keep QEMU: %w", err)
 	}
-	if err := errors.Join(os.WriteFile(wrapper, fmt.Appendf(nil, hangingQEMU, kept), 0o600), os.Chmod(wrapper, 0o755)); err != nil {
+	text := fmt.Appendf(nil, hangingQEMU, kept)
+	if err := errors.Join(os.WriteFile(wrapper, text, 0o600), os.Chmod(wrapper, 0o755)); err != nil {
 		return nil, fmt.Errorf("wrap QEMU: %w", err)
 	}
 	if err := unix.Mount(wrapper, qemu, "", unix.MS_BIND, ""); err != nil {
