@@ -39,6 +39,11 @@ func machine(img image, disk, payload string) []string {
 // inFile is QEMU's option for where a disk is, in whose value commas are doubled.
 func inFile(path string) string { return "file=" + strings.ReplaceAll(path, ",", ",,") }
 
+// logFile is QEMU's option for where a console's output is kept.
+func logFile(dir, name string) string {
+	return "logappend=on,log" + inFile(filepath.Join(dir, name+".log"))
+}
+
 // makeDisk makes an overlay of the image's disk, which only its host writes to.
 func makeDisk(ctx context.Context, img image, path string) error {
 	base, err := filepath.Abs(img.file(diskFile))
@@ -96,8 +101,9 @@ type host struct {
 	err   error         // how QEMU has ended; to be read after that
 }
 
-// start boots the host of a disk. It ends when the power is cut, with the context, and with this process.
-func start(ctx context.Context, img image, disk, payload string) (*host, error) {
+// start boots the host of a disk. It ends when the power is cut, with the context, and with this process. All that its
+// consoles say is also appended to the files kernel.log and user.log in a directory.
+func start(ctx context.Context, img image, disk, payload, logs string) (*host, error) {
 	kernel, kernelEnd, err := line()
 	if err != nil {
 		return nil, err
@@ -111,8 +117,9 @@ func start(ctx context.Context, img image, disk, payload string) (*host, error) 
 
 	ctx, cancel := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", append(machine(img, "format=qcow2,"+inFile(disk), payload),
-		"-chardev", "socket,id=kernel,fd=3", "-serial", "chardev:kernel",
-		"-chardev", "socket,id=user,fd=4", "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=user")...)
+		"-chardev", "socket,id=kernel,fd=3,"+logFile(logs, "kernel"), "-serial", "chardev:kernel",
+		"-chardev", "socket,id=user,fd=4,"+logFile(logs, "user"),
+		"-device", "virtio-serial-pci", "-device", "virtconsole,chardev=user")...)
 	cmd.ExtraFiles = []*os.File{kernelEnd, userEnd}
 	h := &host{cut: cancel, ended: make(chan struct{})}
 	started := make(chan error)

@@ -230,7 +230,7 @@ func TestInterruptedMaking(t *testing.T) {
 				wantOnly(t, cache, "lock", "making")
 			} else {
 				wantOnly(t, cache, "lock")
-				if status != 1 || !strings.Contains(p.written(), "debian-host: unshare: ") {
+				if status != 1 || !strings.Contains(p.written(), "debian-host: install Debian ") {
 					t.Errorf("status %d, want 1:\n%s", status, p.written())
 				}
 			}

@@ -130,7 +130,10 @@ func (c cache) install(ctx context.Context, making, root string) error {
 	c.say("installing Debian %s from %s", suite, mirror)
 	// A process namespace, so that nothing of it outlives a kill; the mounts of the chroot go with it, too.
 	args := []string{"--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "mmdebstrap"}
-	return c.command(ctx, making, "unshare", append(args, bootstrap(root, hook, mirror)...)...)
+	if err := c.command(ctx, making, "unshare", append(args, bootstrap(root, hook, mirror)...)...); err != nil {
+		return fmt.Errorf("install Debian %s: %w", suite, err)
+	}
+	return nil
 }
 
 // layOut makes the disk from the directory, and puts kernel and initramfs beside it, for QEMU boots from these.

@@ -29,6 +29,7 @@ const shutdownLimit = time.Minute
 type whole struct {
 	img           image
 	disk, payload string
+	logs          string // the directory of the consoles' transcripts
 
 	host   *host
 	seat   *seat
@@ -93,11 +94,11 @@ func prepare(t *testing.T, deb string) *whole {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	w := &whole{img: img, disk: filepath.Join(dir, "disk.qcow2"), payload: filepath.Join(dir, "payload.tar")}
+	w := &whole{img: img, disk: filepath.Join(dir, "disk.qcow2"), payload: filepath.Join(dir, "payload.tar"), logs: t.ArtifactDir()}
+	t.Logf("what the consoles say is in %s", w.logs)
 	t.Cleanup(func() {
 		if w.host != nil {
 			w.host.cutPower()
-			keepTranscripts(t, w.host)
 		}
 		if err := release(); err != nil {
 			t.Error(err)
@@ -115,21 +116,6 @@ func prepare(t *testing.T, deb string) *whole {
 		t.Fatal(err)
 	}
 	return w
-}
-
-// keepTranscripts leaves what a failed test's host has said where it can be read.
-func keepTranscripts(t *testing.T, h *host) {
-	t.Helper()
-	if !t.Failed() {
-		return
-	}
-	for name, c := range map[string]*console{"kernel": h.kernel, "user": h.user} {
-		file := filepath.Join(t.ArtifactDir(), name+".log")
-		if err := os.WriteFile(file, []byte(c.transcript()), 0o644); err != nil {
-			t.Error(err)
-		}
-		t.Logf("what the %s's console has said is in %s", name, file)
-	}
 }
 
 // run runs a command line as the ordinary user and wants it to succeed.
@@ -155,7 +141,7 @@ func (w *whole) try(t *testing.T, line string) (string, int) {
 }
 
 func (w *whole) boot(t *testing.T) {
-	h, err := start(context.WithoutCancel(t.Context()), w.img, w.disk, w.payload) // it outlives this step
+	h, err := start(context.WithoutCancel(t.Context()), w.img, w.disk, w.payload, w.logs) // it outlives this step
 	if err != nil {
 		t.Fatal(err)
 	}
