@@ -25,7 +25,7 @@ func machine(img image, disk, payload string) []string {
 		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "5120",
 		"-kernel", img.file(kernelFile), "-initrd", img.file(initrdFile),
-		"-append", "root=/dev/vda rw console=ttyS0",
+		"-append", "root=/dev/vda rw console=ttyS0 mitigations=off tsc=reliable",
 		"-drive", "if=none,id=disk," + disk, "-device", "virtio-blk-pci,drive=disk",
 		"-device", "virtio-rng-pci",
 	}
