@@ -17,6 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// patient is of the host's kernel command line what an emulated computer needs on a busy machine: no guards against its own
+// processor, no doubts about its clock, and longer than 90 s for a unit or a console to be there.
+const patient = "mitigations=off tsc=reliable systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900"
+
 // machine is QEMU's command line for a host: a PC of two processors with 5 GiB and no network card. -cpu max has the
 // emulated processor offer SVM, so /dev/kvm is there, and works, slowly. disk is what QEMU is to know of the disk; payload,
 // if not empty, is the file of a second one, to be read only.
@@ -25,7 +29,7 @@ func machine(img image, disk, payload string) []string {
 		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none",
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "5120",
 		"-kernel", img.file(kernelFile), "-initrd", img.file(initrdFile),
-		"-append", "root=/dev/vda rw console=ttyS0 mitigations=off tsc=reliable",
+		"-append", "root=/dev/vda rw console=ttyS0 " + patient,
 		"-drive", "if=none,id=disk," + disk, "-device", "virtio-blk-pci,drive=disk",
 		"-device", "virtio-rng-pci",
 	}

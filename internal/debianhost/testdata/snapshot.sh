@@ -14,8 +14,7 @@ echo '# libvirt'
 virsh --quiet list --all --name
 virsh --quiet net-list --all
 virsh --quiet pool-list --all
-echo '# units, users, groups'
-systemctl list-unit-files --no-legend --no-pager | awk '{ print $1, $2 }' | sort
+echo '# users, groups'
 getent passwd
 getent group
 echo '# files'
