@@ -1,3 +1,5 @@
+//kvmlab:needs @guests @micro mmdebstrap
+
 package main
 
 import (
