@@ -39,7 +39,10 @@ func TestDebianShutdown(t *testing.T) {
 	s.run("kvmlab", "up", s.writeFile("pair.yaml", twoDebians))
 	for guest, mode := range map[string]string{"one": "agent", "two": "acpi"} {
 		s.run("kvmlab", "exec", "-n", "--wait", "4m", guest, "--", "sh", "-c", "until pgrep -f lib/kvmlab/power; do sleep 0.1; done; echo work >/root/work")
-		s.run("virsh", "shutdown", "--mode", mode, "pair-"+guest)
+		// The agent may be gone before it has answered: what counts is the guest's end.
+		if r := s.try("virsh", "shutdown", "--mode", mode, "pair-"+guest); r.status != 0 {
+			t.Logf("virsh: %s", r.err)
+		}
 		t.Logf("%s, by its %s: off after %v", guest, mode, s.awaitOff("pair-"+guest).Round(10*time.Millisecond))
 	}
 	for range 2 { // switched off by virsh, then with the host
