@@ -96,7 +96,7 @@ func (o *checkOptions) once(ctx context.Context, e *exercise, h *host, view *che
 	if o.watch && !all {
 		return false, nil
 	}
-	if err := view.show(results, causes); err != nil {
+	if err := view.show(results, causes, e.floodsSince(ctx, e.progress.BegunAt)); err != nil {
 		return true, err
 	}
 	if !all {

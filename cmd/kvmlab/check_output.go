@@ -9,6 +9,7 @@ import (
 	"github.com/kvmlab/kvmlab/internal/check"
 	"github.com/kvmlab/kvmlab/internal/cliui"
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/supervisor"
 )
 
 // checkView shows checks as they are decided, and the result.
@@ -71,10 +72,12 @@ func (v *checkView) why(r check.Result) string {
 }
 
 // show prints the result.
-func (v *checkView) show(results []check.Result, causes diag.List) error {
+func (v *checkView) show(results []check.Result, causes diag.List, floods []supervisor.Flood) error {
 	switch v.app.global.output {
 	case outputJSON:
-		return v.app.printJSON(v.report(results, causes))
+		report := v.report(results, causes)
+		report.Floods = append(report.Floods, floods...)
+		return v.app.printJSON(report)
 	case outputCSV:
 		return v.writeCSV(results)
 	case outputJUnit:
@@ -87,6 +90,7 @@ func (v *checkView) show(results []check.Result, causes diag.List) error {
 		v.app.Errf("\n")
 		v.app.showDiagnostics(causes[:1])
 	}
+	v.app.showDiagnostics(floodWarnings(v.app, floods))
 	if score < points {
 		v.app.say("check.next", "lab", v.exer.lab.Name)
 	}
@@ -103,6 +107,8 @@ type checkReport struct {
 	Checks   []checkedItem `json:"checks"`
 	// Causes are what the student has got wrong, the one that hides the others first.
 	Causes diag.List `json:"causes"`
+	// Floods are what stations have sent too much of since the exercise began.
+	Floods []supervisor.Flood `json:"floods"`
 }
 
 type checkedItem struct {
@@ -121,7 +127,7 @@ type checkedItem struct {
 func (v *checkView) report(results []check.Result, causes diag.List) checkReport {
 	r := checkReport{
 		Lab: v.exer.lab.Name, Scenario: v.exer.scenario.Name, Score: check.Score(results),
-		Points: v.exer.scenario.Checks.Points(), Causes: causes, Checks: []checkedItem{},
+		Points: v.exer.scenario.Checks.Points(), Causes: causes, Checks: []checkedItem{}, Floods: []supervisor.Flood{},
 	}
 	r.Passed = r.Score == r.Points
 	for _, one := range results {

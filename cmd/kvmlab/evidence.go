@@ -61,18 +61,17 @@ func newLabEvidence(a *app, h *host, l *lab.Lab, files state.Lab) *labEvidence {
 	}
 }
 
-// Wire reads the lab's rolling capture, up to what is on the wire now.
+// Wire reads what the lab's supervisor has kept for checks, up to what is on the wire now.
 func (e *labEvidence) Wire(ctx context.Context) (_ []*watch.Record, err error) {
-	wire, err := openLabWire(ctx, e.app, e.lab.Name, "check", "up")
+	wire, err := openKeptWire(ctx, e.app, e.lab.Name, "check")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, wire.Close()) }()
-	wire.end() //nolint:contextcheck // it has a time limit of its own, to end the stream when ctx is over
 	follower := watch.NewFollower(wire.names)
 	var records []*watch.Record
 	for {
-		frame, err := wire.Next()
+		frame, err := wire.stream.Next()
 		if errors.Is(err, io.EOF) {
 			return records, nil
 		}

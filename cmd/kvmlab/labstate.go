@@ -31,6 +31,9 @@ type labState struct {
 	Drift      []driftState    `json:"drift"`
 	// HostRestarted tells that the host has been restarted since the lab was brought up.
 	HostRestarted bool `json:"host_restarted"`
+	// Floods are what stations have sent too much of since the supervisor began.
+	Floods []supervisor.Flood `json:"floods"`
+	Unkept uint64             `json:"unkept"` // captured packets that the disk had no room for
 }
 
 type bridgeState struct {
@@ -145,7 +148,8 @@ func observeLab(ctx context.Context, a *app, h *host, name string) (labState, er
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return labState{}, err
 	}
-	st.Bridges = bridgeStates(seen, askSupervisor(ctx, seen.Supervisor.Running, files.SupervisorSocket()))
+	sv := askSupervisor(ctx, seen.Supervisor.Running, files.SupervisorSocket())
+	st.Bridges, st.Floods, st.Unkept = bridgeStates(seen, sv), sv.Floods, sv.Unkept
 	st.Guests = guestStates(seen, leases)
 	return st, nil
 }

@@ -125,10 +125,13 @@ func writeStatus(a *app, st labState, apart bool) error {
 	if st.HostRestarted {
 		fmt.Fprintf(&out, "\n%s\n", a.T("status.restarted", "lab", st.Name))
 	}
-	if _, err := out.WriteTo(a.Out); err != nil || len(st.Drift) == 0 {
+	if _, err := out.WriteTo(a.Out); err != nil {
 		return err
 	}
-	a.say("status.heal", "lab", st.Name)
+	if len(st.Drift) > 0 {
+		a.say("status.heal", "lab", st.Name)
+	}
+	a.showDiagnostics(captureWarnings(a, st))
 	return nil
 }
 

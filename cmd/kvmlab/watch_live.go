@@ -35,14 +35,31 @@ type labWire struct {
 
 // openLabWire connects to the supervisor of a lab, or of the only one when none is named.
 func openLabWire(ctx context.Context, a *app, name, command, since string) (*labWire, error) {
+	from, err := parseSince(since, a.now())
+	if err != nil {
+		return nil, err
+	}
+	return connectWire(ctx, a, name, command, func(w *labWire) (*supervisor.FrameStream, error) {
+		// Not under ctx: its end must not cut the stream, see end.
+		return w.client.Frames(context.WithoutCancel(ctx), from)
+	})
+}
+
+// openKeptWire is openLabWire for what was kept for checks, which ends by itself.
+func openKeptWire(ctx context.Context, a *app, name, command string) (*labWire, error) {
+	return connectWire(ctx, a, name, command, func(w *labWire) (*supervisor.FrameStream, error) {
+		return w.client.Evidence(ctx)
+	})
+}
+
+// connectWire finds a lab and opens a stream of its supervisor.
+func connectWire(
+	ctx context.Context, a *app, name, command string, open func(*labWire) (*supervisor.FrameStream, error),
+) (*labWire, error) {
 	if os.Geteuid() != 0 {
 		return nil, diag.New(diag.NotRoot, diag.Args{"command": "kvmlab"})
 	}
 	name, err := chooseLab(a, name, command)
-	if err != nil {
-		return nil, err
-	}
-	from, err := parseSince(since, a.now())
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +72,13 @@ func openLabWire(ctx context.Context, a *app, name, command, since string) (*lab
 		return nil, err
 	}
 	w := &labWire{app: a, client: supervisor.NewClient(files.SupervisorSocket()), names: watch.NewNames(), lab: l}
-	// Not under ctx: its end must not cut the stream, see end.
-	w.stream, err = w.client.Frames(context.WithoutCancel(ctx), from)
-	if err != nil {
+	if w.stream, err = open(w); err != nil {
 		w.client.Close()
 		if refused := new(net.OpError); errors.As(err, &refused) {
 			return nil, diag.New(diag.SupervisorDead, diag.Args{"lab": name}).Wrap(err)
+		}
+		if errors.Is(err, supervisor.ErrBusy) {
+			return nil, diag.New(diag.TooManyReaders, diag.Args{"lab": name, "most": supervisor.MostReaders}).Wrap(err)
 		}
 		return nil, err
 	}

@@ -273,6 +273,14 @@ const (
 	FramesLeftOut  Code = "KL526" // warning: a capture file has frames of another kind
 )
 
+// Evidence (KL380–KL395).
+const (
+	Flooded        Code = "KL380" // warning: a station has sent very many packets
+	FloodedByMany  Code = "KL381" // warning: very many addresses have
+	TooManyReaders Code = "KL382" // the supervisor takes no more readers
+	CaptureUnkept  Code = "KL383" // warning: a full disk has refused packets
+)
+
 // Lifecycle, supervisor and state (KL600–KL629).
 const (
 	LabBusy            Code = "KL600" // another command works on the lab

@@ -33,7 +33,7 @@ func All() []Entry {
 	all := slices.Concat(usageEntries, syntaxEntries, nameEntries, addressEntries, dhcpFileEntries,
 		guestFileEntries, hostEntries, networkEntries, domainEntries, guestEntries, wayInEntries, untrustedEntries, imageEntries, dhcpEntries, archiveEntries, borderEntries,
 		dhcpServeEntries, captureEntries, lifecycleEntries, classEntries, scenarioEntries,
-		mistakeFileEntries, mistakeNetworkEntries, importEntries)
+		mistakeFileEntries, mistakeNetworkEntries, importEntries, evidenceEntries)
 	for i := range all {
 		if all[i].Severity == 0 {
 			all[i].Severity = Error

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/kvmlab/kvmlab/internal/lab"
 )
 
@@ -25,6 +27,8 @@ type Status struct {
 	Bridges []BridgeStatus `json:"bridges"`
 	LastSeq uint64         `json:"last_seq"` // newest event
 	Links   []LinkStatus   `json:"links"`    // what is captured
+	Floods  []Flood        `json:"floods"`   // since it has started
+	Unkept  uint64         `json:"unkept"`   // frames that the disk had no room for
 }
 
 // LinkStatus says how the capture on a link goes.
@@ -45,8 +49,8 @@ type BridgeStatus struct {
 	Faults []lab.Fault `json:"faults"`
 }
 
-// listen opens the control socket at path for root and the group that owns the socket's folder. A socket left
-// by a supervisor that was killed is replaced: the caller holds the supervisor's lock, so nobody listens there.
+// listen opens the control socket at path, for the user that the supervisor runs as alone: root. A socket left by a
+// supervisor that was killed is replaced: the caller holds the supervisor's lock, so nobody listens there.
 func listen(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("remove old control socket: %w", err)
@@ -55,18 +59,19 @@ func listen(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o660); err != nil {
+	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("open control socket: %w", err), l.Close())
 	}
-	return l, nil
+	return netutil.LimitListener(&ownListener{l}, mostConnections), nil
 }
 
 // handler returns the control socket's HTTP handler.
 func (s *Supervisor) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.serveStatus)
-	mux.HandleFunc("GET /v1/events", s.serveEvents)
-	mux.HandleFunc("GET /v1/frames", s.wiretap.serveFrames)
+	mux.HandleFunc("GET /v1/events", s.readers.admit(s.serveEvents))
+	mux.HandleFunc("GET /v1/frames", s.readers.admit(s.wiretap.serveFrames))
+	mux.HandleFunc("GET /v1/evidence", s.readers.admit(s.wiretap.serveEvidence))
 	mux.HandleFunc("POST /v1/frames/end", s.wiretap.serveEnd)
 	mux.HandleFunc("POST /v1/dhcp", s.serveDHCP)
 	return mux
@@ -90,9 +95,10 @@ func (s *Supervisor) serveEvents(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	out, flush := json.NewEncoder(w), http.NewResponseController(w)
+	client := newPatientWriter(w)
+	out := json.NewEncoder(client)
 	// The headers go out at once, so that the client knows that it listens before anything happens.
-	if err := flush.Flush(); err != nil {
+	if err := client.Flush(); err != nil {
 		return
 	}
 	for {
@@ -106,7 +112,7 @@ func (s *Supervisor) serveEvents(w http.ResponseWriter, r *http.Request) {
 			}
 			after = ev.Seq
 		}
-		if err := flush.Flush(); err != nil {
+		if err := client.Flush(); err != nil {
 			return
 		}
 	}

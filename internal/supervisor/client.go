@@ -16,6 +16,9 @@ import (
 	"github.com/kvmlab/kvmlab/internal/lab"
 )
 
+// ErrBusy is returned when so many read the supervisor's streams that it takes no more.
+var ErrBusy = errors.New("too many readers")
+
 // Client talks to one lab's supervisor over its control socket.
 type Client struct {
 	http http.Client
@@ -43,6 +46,9 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (io.Rea
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask supervisor: %w", err)
+	}
+	if resp.StatusCode == http.StatusServiceUnavailable {
+		return nil, errors.Join(fmt.Errorf("ask supervisor for %s: %w", path, ErrBusy), resp.Body.Close())
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, errors.Join(fmt.Errorf("ask supervisor for %s: %s", path, resp.Status), resp.Body.Close())

@@ -22,7 +22,7 @@ type FrameStream struct {
 }
 
 // Frames begins a stream: since is "", "up" (all that is kept) or a time as in RFC 3339. When it returns, every frame
-// from now on will be in the stream. ctx ends it at once; End ends it with nothing lost.
+// from now on will be in the stream. ctx ends it at once; End ends it with nothing lost. Errors: [ErrBusy].
 func (c *Client) Frames(ctx context.Context, since string) (*FrameStream, error) {
 	query := url.Values{"id": {rand.Text()}}
 	if since != "" {
@@ -37,6 +37,20 @@ func (c *Client) Frames(ctx context.Context, since string) (*FrameStream, error)
 		return nil, errors.Join(fmt.Errorf("read supervisor's frames: %w", err), body.Close())
 	}
 	return &FrameStream{Reader: reader, client: c, id: query.Get("id"), body: body}, nil
+}
+
+// Evidence gives the frames that are kept for checks, up to what is on the wire now: the newest DHCP, ARP and ICMP of every
+// station, in their order. Close ends it. Errors: [ErrBusy].
+func (c *Client) Evidence(ctx context.Context) (*FrameStream, error) {
+	body, err := c.get(ctx, "/v1/evidence", nil)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := capture.NewReader(body)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read supervisor's frames: %w", err), body.Close())
+	}
+	return &FrameStream{Reader: reader, client: c, body: body}, nil
 }
 
 // End makes the supervisor end the stream after all that is on the wire now: Next goes on to io.EOF.

@@ -26,6 +26,7 @@ type wired struct {
 	testing.TB
 	ns      *nstest.Namespace
 	files   state.Lab
+	lab     *lab.Lab
 	station *packet.Conn
 	client  *supervisor.Client
 	sent    int
@@ -33,7 +34,7 @@ type wired struct {
 
 func newWired(tb testing.TB) *wired {
 	tb.Helper()
-	w := &wired{TB: tb, ns: nstest.New(tb)}
+	w := &wired{TB: tb, ns: nstest.New(tb), lab: &lab.Lab{Version: 1, Name: "wired", Bridges: []lab.Bridge{{Name: "br1"}}}}
 	w.ns.Run(tb, "sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1")
 	w.ns.Run(tb, "ip link add br1 type bridge")
 	w.ns.Run(tb, "ip link add tap1 type veth peer name pc1")
@@ -64,8 +65,7 @@ func newWired(tb testing.TB) *wired {
 
 func (w *wired) config() supervisor.Config {
 	return supervisor.Config{
-		Lab:   &lab.Lab{Version: 1, Name: "wired", Bridges: []lab.Bridge{{Name: "br1"}}},
-		Files: w.files, Wire: quietWire{}, NetNS: w.ns.Path(), Guests: noGuests{},
+		Lab: w.lab, Files: w.files, Wire: quietWire{}, NetNS: w.ns.Path(), Guests: noGuests{},
 		Log: slog.New(slog.DiscardHandler),
 	}
 }

@@ -28,7 +28,7 @@ func (r *recorder) serveFrames(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "the lab has no bridge", http.StatusNotFound)
 		return
 	}
-	s, err := r.openStream(w, req.URL.Query().Get("id"), past)
+	s, err := r.openStream(newPatientWriter(w), req.URL.Query().Get("id"), past)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -36,7 +36,33 @@ func (r *recorder) serveFrames(w http.ResponseWriter, req *http.Request) {
 	defer s.close()
 	w.Header().Set("Content-Type", "application/x-pcapng")
 	if err := s.run(req.Context(), since); err != nil && req.Context().Err() == nil {
-		r.log.Warn("stream frames", "err", err)
+		r.logger.Warn("stream frames", "err", err)
+	}
+}
+
+// serveEvidence writes as pcapng what is kept for checks, everything that is on the wire now included.
+func (r *recorder) serveEvidence(w http.ResponseWriter, req *http.Request) {
+	if len(r.links) == 0 {
+		http.Error(w, "the lab has no bridge", http.StatusNotFound)
+		return
+	}
+	if err := r.drain(req.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	r.mu.Lock()
+	frames := r.kept.all()
+	r.mu.Unlock()
+	w.Header().Set("Content-Type", "application/x-pcapng")
+	out, err := capture.NewWriter(newPatientWriter(w), "kvmlab", r.links...)
+	for i := 0; i < len(frames) && err == nil; i++ {
+		err = out.Write(frames[i])
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil && req.Context().Err() == nil {
+		r.logger.Warn("hand out evidence", "err", err)
 	}
 }
 
@@ -79,9 +105,9 @@ type frameStream struct {
 	recorder *recorder
 	id       string
 	stop     chan struct{}
-	past     *pastFrames // nil when only the present is wanted
+	past     *past // nil when only the present is wanted
 	out      *capture.Writer
-	flush    *http.ResponseController
+	client   *patientWriter
 	after    uint64                    // the newest frame that the past holds, or has been sent
 	onLink   map[string]uint64         // the same by link
 	missed   map[string]uint64         // frames that left the hub before they were sent
@@ -89,22 +115,22 @@ type frameStream struct {
 }
 
 // openStream fixes the point between past and present: under the lock no frame is between disk and hub.
-func (r *recorder) openStream(w http.ResponseWriter, id string, past bool) (*frameStream, error) {
+func (r *recorder) openStream(client *patientWriter, id string, past bool) (*frameStream, error) {
 	s := &frameStream{
-		recorder: r, id: id, stop: make(chan struct{}), flush: http.NewResponseController(w), missed: map[string]uint64{},
+		recorder: r, id: id, stop: make(chan struct{}), client: client, missed: map[string]uint64{},
 		before: map[string]capture.Counts{},
 	}
 	if !past {
 		s.before = r.counts()
 	}
 	var err error
-	if s.out, err = capture.NewWriter(w, "kvmlab", r.links...); err != nil {
+	if s.out, err = capture.NewWriter(client, "kvmlab", r.links...); err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if past {
-		if s.past, err = openPast(r.dir); err != nil {
+		if s.past, err = r.past(); err != nil {
 			return nil, err
 		}
 	}
@@ -122,12 +148,12 @@ func (s *frameStream) close() {
 		delete(s.recorder.streams, s.id)
 	}
 	if s.past != nil {
-		_ = s.past.close() // it was only read
+		s.past.close()
 	}
 }
 
 // send hands what was written to the client at once.
-func (s *frameStream) send() error { return errors.Join(s.out.Flush(), s.flush.Flush()) }
+func (s *frameStream) send() error { return errors.Join(s.out.Flush(), s.client.Flush()) }
 
 func (s *frameStream) run(ctx context.Context, since time.Time) error {
 	for s.past != nil {

@@ -7,10 +7,13 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/station"
+	"github.com/kvmlab/kvmlab/macgen"
 	"github.com/kvmlab/kvmlab/netsetup/capture"
 )
 
@@ -19,13 +22,18 @@ import (
 type recorder struct {
 	links   []capture.Link
 	sources []*capture.Source
-	lessons *capture.Filter
+	hosts   map[macgen.MAC]bool // the addresses of the links themselves
 	hub     *frameHub
 	dir     string
-	log     *slog.Logger
+	logger  *slog.Logger
 
 	mu      sync.Mutex // guards what follows; held from a frame's way to the disk to its way into the hub
-	rings   map[string]*rollingRing
+	serial  uint64     // of the newest frame
+	kept    *evidence
+	log     *evidenceLog // of kept; nil, as other, in a lab without bridges
+	other   *rollingRing
+	floods  *floodWatch
+	unkept  uint64                   // frames that the disk had no room for
 	failed  bool                     // the last write to the disk failed, and that was logged
 	drains  []*drain                 // asked for, not yet done
 	streams map[string]chan struct{} // by id; closed to end the stream
@@ -38,26 +46,12 @@ type drain struct {
 }
 
 // openRecorder begins to listen on every bridge. A lab without bridges has nothing to listen on.
-func openRecorder(l *lab.Lab, dir, netNS string, log *slog.Logger) (_ *recorder, err error) {
-	r := &recorder{hub: newFrameHub(), dir: dir, log: log, rings: map[string]*rollingRing{}, streams: map[string]chan struct{}{}}
-	if r.lessons, err = capture.CompileFilter(capture.DHCPFilter); err != nil {
-		return nil, err
-	}
+func openRecorder(l *lab.Lab, dir, netNS string, logger *slog.Logger) (_ *recorder, err error) {
+	r := &recorder{hub: newFrameHub(), dir: dir, logger: logger, hosts: map[macgen.MAC]bool{}, streams: map[string]chan struct{}{}}
 	for _, bridge := range l.Bridges {
 		r.links = append(r.links, capture.Link{
 			Name: bridge.Name, Description: fmt.Sprintf("bridge %s of lab %s", bridge.Name, l.Name),
 		})
-	}
-	if len(r.links) == 0 {
-		return r, nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { // the lab may be older than its captures
-		return nil, fmt.Errorf("create capture folder: %w", err)
-	}
-	for _, kind := range []string{ringLessons, ringOther} {
-		if r.rings[kind], err = openRing(dir, kind, r.links); err != nil {
-			return nil, err
-		}
 	}
 	for _, link := range r.links {
 		source, err := capture.OpenSource(capture.SourceOptions{Interface: link.Name, NetNS: netNS})
@@ -65,8 +59,37 @@ func openRecorder(l *lab.Lab, dir, netNS string, log *slog.Logger) (_ *recorder,
 			return nil, errors.Join(err, r.Close())
 		}
 		r.sources = append(r.sources, source)
+		r.hosts[macgen.MAC(source.HardwareAddr())] = true
+	}
+	r.kept = newEvidence(func(address macgen.MAC) bool {
+		_, _, guest := l.Station(address)
+		return guest || r.hosts[address] || station.Is(address[:])
+	})
+	r.floods = newFloodWatch(r.kept.ours)
+	if len(r.links) > 0 {
+		err = r.openPast()
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// openPast goes on after what an earlier supervisor has kept.
+func (r *recorder) openPast() (err error) {
+	if err := os.MkdirAll(r.dir, 0o700); err != nil { // the lab may be older than its captures
+		return fmt.Errorf("create capture folder: %w", err)
+	}
+	if r.log, r.serial, err = openLog(r.dir, r.links, r.kept); err != nil {
+		return err
+	}
+	r.other, err = openRing(r.dir, r.links)
+	if err != nil {
+		return err
+	}
+	newest, err := r.other.newest()
+	r.serial = max(r.serial, newest)
+	return err
 }
 
 // Close closes the sockets and files.
@@ -75,8 +98,11 @@ func (r *recorder) Close() error {
 	for _, source := range r.sources {
 		errs = append(errs, source.Close())
 	}
-	for _, ring := range r.rings {
-		errs = append(errs, ring.close())
+	if r.log != nil {
+		errs = append(errs, r.log.close(r.kept))
+	}
+	if r.other != nil {
+		errs = append(errs, r.other.close())
 	}
 	return errors.Join(errs...)
 }
@@ -90,7 +116,7 @@ func (r *recorder) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		for _, source := range r.sources {
 			if _, err := source.Wake(); err != nil {
-				r.log.Warn("wake capture", "err", err)
+				r.logger.Warn("wake capture", "err", err)
 			}
 		}
 	})
@@ -124,20 +150,34 @@ func (r *recorder) read(ctx context.Context, source *capture.Source) error {
 	}
 }
 
-// take keeps a frame and shows it. A disk that is full does not end the lab: the frame is shown all the same.
+// take numbers a frame, keeps it and shows it. A disk that is full does not end the lab: the frame is shown all the same.
 func (r *recorder) take(f capture.Frame) {
-	kind := ringOther
-	if r.lessons.Match(f.Data) {
-		kind = ringLessons
-	}
+	kind := kindOf(f.Data)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	err := r.rings[kind].write(f)
+	r.serial++
+	f.Serial = r.serial
+	if !r.hosts[senderOf(f.Data)] { // kvmlab's own server answers as often as it is asked
+		r.floods.see(kind, f)
+	}
+	err := r.keep(kind, f)
+	if err != nil {
+		r.unkept++
+	}
 	if err != nil && !r.failed {
-		r.log.Warn("keep captured frame", "iface", f.Interface, "err", err)
+		r.logger.Warn("keep captured frame", "iface", f.Interface, "err", err)
 	}
 	r.failed = err != nil
 	r.hub.publish(f)
+}
+
+// keep puts a frame where it is kept.
+func (r *recorder) keep(kind frameKind, f capture.Frame) error {
+	if kind == kindOther {
+		return r.other.write(f)
+	}
+	r.kept.keep(kind, f)
+	return r.log.write(f, r.kept)
 }
 
 // drain returns when everything that was on the wire before the call has been taken.
@@ -190,7 +230,7 @@ func (r *recorder) counts() map[string]capture.Counts {
 	for i, source := range r.sources {
 		counts, err := source.Counts()
 		if err != nil {
-			r.log.Warn("count captured frames", "iface", r.links[i].Name, "err", err)
+			r.logger.Warn("count captured frames", "iface", r.links[i].Name, "err", err)
 		}
 		out[r.links[i].Name] = counts
 	}
@@ -208,4 +248,11 @@ func (r *recorder) status() []LinkStatus {
 		})
 	}
 	return out
+}
+
+// troubles tells what has stood in the way of the evidence: floods, and how many frames the disk has refused.
+func (r *recorder) troubles(now time.Time, station func(macgen.MAC) (guest, nic string, ok bool)) ([]Flood, uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.floods.list(now, station), r.unkept
 }

@@ -2,216 +2,95 @@ package supervisor
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
+	"time"
 
 	"github.com/kvmlab/kvmlab/netsetup/capture"
 )
 
-// A lab's rolling capture is two rings of files. What DHCP is taught with has one of its own, so that a download in a
-// guest does not push it out.
+// A lab's rolling capture is the evidence, which has budgets (see evidence), and everything else, which is kept in a ring of
+// files.
 const (
 	rollingFileSize = 4 << 20 // octets, after which the next file begins
-	rollingFiles    = 4       // of each ring
-	ringLessons     = "dhcp"  // DHCP, ARP and ICMP
-	ringOther       = "other" // everything else
-	rollingSuffix   = ".pcapng"
+	rollingFiles    = 4
+	tapeEvidence    = "dhcp"  // DHCP, ARP and ICMP
+	tapeOther       = "other" // everything else
 )
 
-// rollingRing writes frames to files of bounded size and removes the oldest ones. Every frame is handed to the kernel
-// at once, so that it survives the end of this process, however it ends.
+// retryAfter is how long a disk that has refused something is left alone.
+const retryAfter = time.Second
+
+// errDiskFull is returned while the disk is left alone.
+var errDiskFull = errors.New("the disk has refused the last capture file")
+
+// pause is the time after the disk has refused something.
+type pause struct{ since time.Time }
+
+func (p *pause) begin(now time.Time) { p.since = now }
+
+// lasts reports whether the pause is not over, by the clock of frames, which may be set back.
+func (p *pause) lasts(now time.Time) bool {
+	passed := now.Sub(p.since)
+	return passed >= 0 && passed < retryAfter
+}
+
+// rollingRing writes frames to files of bounded size and removes the oldest ones.
 type rollingRing struct {
-	dir, kind string
-	links     []capture.Link
-	number    int
-	file      *os.File
-	out       *capture.Writer
+	dir    string
+	links  []capture.Link
+	number int
+	tape   *tape
+	pause  pause
 }
 
 // openRing goes on after the files that are there.
-func openRing(dir, kind string, links []capture.Link) (*rollingRing, error) {
-	r := &rollingRing{dir: dir, kind: kind, links: links}
-	files, err := ringFiles(dir, kind)
+func openRing(dir string, links []capture.Link) (*rollingRing, error) {
+	files, err := tapes(dir, tapeOther)
 	if err != nil {
 		return nil, err
 	}
-	if len(files) > 0 {
-		r.number = ringNumber(files[len(files)-1], kind)
-	}
-	return r, nil
+	return &rollingRing{dir: dir, links: links, number: tapeNumber(files, tapeOther)}, nil
 }
 
-// ringFiles lists the files of a ring, oldest first.
-func ringFiles(dir, kind string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(dir, kind+"-*"+rollingSuffix))
-	if err != nil {
-		return nil, fmt.Errorf("list captures: %w", err)
-	}
-	slices.Sort(files) // the numbers have leading zeros
-	return files, nil
-}
-
-func ringNumber(file, kind string) int {
-	text := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), kind+"-"), rollingSuffix)
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-// write appends a frame. After an error the next frame begins a new file.
+// write appends a frame. When the disk is full the frame is lost, and not what was kept before it.
 func (r *rollingRing) write(f capture.Frame) error {
-	if r.out == nil || r.out.Size() >= rollingFileSize {
+	if r.tape == nil || r.tape.size >= rollingFileSize {
+		if r.pause.lasts(f.Time) {
+			return errDiskFull
+		}
 		if err := r.turn(); err != nil {
+			r.pause.begin(f.Time)
 			return err
 		}
 	}
-	if err := errors.Join(r.out.Write(f), r.out.Flush()); err != nil {
-		return errors.Join(err, r.close())
-	}
-	return nil
+	return r.tape.write(f)
 }
 
-// turn begins the next file and removes what is too old.
+// turn begins the next file, and only then removes what is too old.
 func (r *rollingRing) turn() error {
-	if err := r.close(); err != nil {
-		return err
-	}
-	r.number++
-	path := filepath.Join(r.dir, fmt.Sprintf("%s-%08d%s", r.kind, r.number, rollingSuffix))
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
-	if err != nil {
-		return fmt.Errorf("begin capture file: %w", err)
-	}
-	out, err := capture.NewWriter(file, "kvmlab", r.links...)
-	if err != nil {
-		return errors.Join(err, file.Close())
-	}
-	r.file, r.out = file, out
-	files, err := ringFiles(r.dir, r.kind)
+	next, err := newTape(r.dir, tapeOther, r.number+1, r.links)
 	if err != nil {
 		return err
 	}
-	for len(files) > rollingFiles {
-		if err := os.Remove(files[0]); err != nil {
-			return fmt.Errorf("remove old capture file: %w", err)
-		}
-		files = files[1:]
+	old := r.tape
+	r.tape, r.number = next, r.number+1
+	files, err := tapes(r.dir, tapeOther)
+	if err != nil {
+		return errors.Join(err, old.close())
 	}
-	return nil
+	return errors.Join(old.close(), removeTapes(files[:max(0, len(files)-rollingFiles)]))
 }
 
-func (r *rollingRing) close() error {
-	if r.file == nil {
-		return nil
+// newest is the number of the newest frame that the files hold.
+func (r *rollingRing) newest() (newest uint64, err error) {
+	files, err := tapes(r.dir, tapeOther)
+	for _, file := range slices.Backward(files) {
+		if newest > 0 || err != nil {
+			break
+		}
+		err = eachFrame(file, func(f capture.Frame) { newest = max(newest, f.Serial) })
 	}
-	err := errors.Join(r.out.Flush(), r.file.Close())
-	r.file, r.out = nil, nil
-	return err
+	return newest, err
 }
 
-// pastFrames reads what both rings hold, oldest frame first. The files are opened at once, so that they can be read to
-// their end even after their names are gone; what is written later is not read.
-type pastFrames struct {
-	rings [2]*pastRing
-	heads [2]*capture.Frame
-}
-
-// pastRing reads the files of one ring one after the other.
-type pastRing struct {
-	files  []pastFile
-	reader *capture.Reader
-}
-
-type pastFile struct {
-	*os.File
-	size int64
-}
-
-func openPast(dir string) (*pastFrames, error) {
-	p := &pastFrames{}
-	for i, kind := range []string{ringLessons, ringOther} {
-		p.rings[i] = &pastRing{}
-		names, err := ringFiles(dir, kind)
-		if err != nil {
-			return nil, errors.Join(err, p.close())
-		}
-		for _, name := range names {
-			file, err := os.Open(name)
-			if err != nil {
-				return nil, errors.Join(fmt.Errorf("open capture file: %w", err), p.close())
-			}
-			info, err := file.Stat()
-			if err != nil {
-				return nil, errors.Join(fmt.Errorf("open capture file: %w", err), file.Close(), p.close())
-			}
-			p.rings[i].files = append(p.rings[i].files, pastFile{file, info.Size()})
-		}
-	}
-	return p, nil
-}
-
-// next is the oldest frame not yet read, false at the end.
-func (p *pastFrames) next() (capture.Frame, bool) {
-	for i := range p.rings {
-		if p.heads[i] == nil {
-			if f, ok := p.rings[i].next(); ok {
-				p.heads[i] = &f
-			}
-		}
-	}
-	oldest := -1
-	for i, head := range p.heads {
-		if head != nil && (oldest < 0 || head.Time.Before(p.heads[oldest].Time)) {
-			oldest = i
-		}
-	}
-	if oldest < 0 {
-		return capture.Frame{}, false
-	}
-	f := *p.heads[oldest]
-	p.heads[oldest] = nil
-	return f, true
-}
-
-// next reads on. A file that breaks off, because its writer was killed, ends there.
-func (r *pastRing) next() (capture.Frame, bool) {
-	for {
-		if r.reader != nil {
-			if f, err := r.reader.Next(); err == nil {
-				return f, true
-			}
-			r.reader = nil
-			_ = r.files[0].Close() // it was only read
-			r.files = r.files[1:]
-		}
-		if len(r.files) == 0 {
-			return capture.Frame{}, false
-		}
-		reader, err := capture.NewReader(io.LimitReader(r.files[0], r.files[0].size))
-		if err != nil { // not even its header was written
-			_ = r.files[0].Close()
-			r.files = r.files[1:]
-			continue
-		}
-		r.reader = reader
-	}
-}
-
-func (p *pastFrames) close() error {
-	var errs []error
-	for _, ring := range p.rings {
-		if ring != nil {
-			for _, file := range ring.files {
-				errs = append(errs, file.Close())
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
+func (r *rollingRing) close() error { return r.tape.close() }

@@ -53,6 +53,7 @@ type Supervisor struct {
 	started time.Time
 	silence *silence
 	wiretap *recorder
+	readers readers
 
 	ordersMu sync.Mutex // guards orders
 	orders   orders
@@ -79,6 +80,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	s := &Supervisor{
 		lab: cfg.Lab, files: cfg.Files, wire: cfg.Wire, netNS: cfg.NetNS, guests: cfg.Guests, log: cfg.Log,
 		hub: NewHub(), started: time.Now(), silence: newSilence(),
+		readers: newReaders(),
 	}
 	control, err := s.open(ctx)
 	if err != nil {
@@ -133,7 +135,10 @@ func (s *Supervisor) openRest() (net.Listener, error) {
 // serve runs the parts until ctx ends or one of them cannot go on.
 func (s *Supervisor) serve(ctx context.Context, control net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
-	web := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
+	web := &http.Server{
+		Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
 	group.Go(func() error {
 		if err := web.Serve(control); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve control socket: %w", err)
@@ -189,6 +194,7 @@ func (s *Supervisor) status() Status {
 		st.Bridges = append(st.Bridges, s.bridgeStatus(bridge.Name))
 	}
 	st.Links = s.wiretap.status()
+	st.Floods, st.Unkept = s.wiretap.troubles(time.Now(), s.lab.Station)
 	return st
 }
 

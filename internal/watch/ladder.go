@@ -230,8 +230,10 @@ func (l *Ladder) nextStation() {
 // stationNames are the names of all stations, those of clients first.
 func (l *Ladder) stationNames() []string {
 	var names []string
+	listed := map[string]bool{}
 	for _, address := range l.stations(l.records) {
-		if name := l.names.Of(address); !slices.Contains(names, name) {
+		if name := l.names.Of(address); !listed[name] {
+			listed[name] = true
 			names = append(names, name)
 		}
 	}

@@ -44,7 +44,11 @@ type Names struct {
 	named map[mac]string
 	taken map[string]int // how often a name was wanted
 	roles map[mac]Role
+	known int // stations that gave themselves away
 }
+
+// stationsKept bounds memory: those who come later are called by their addresses.
+const stationsKept = 4096
 
 // NewNames knows nobody yet.
 func NewNames() *Names {
@@ -103,6 +107,12 @@ func sentByServer(p *capture.Packet) bool {
 }
 
 func (n *Names) found(m mac, role Role, name string) {
+	if _, before := n.roles[m]; !before {
+		if n.known >= stationsKept {
+			return
+		}
+		n.known++
+	}
 	if n.roles[m] < role {
 		n.roles[m] = role
 	}

@@ -35,7 +35,7 @@ type Record struct {
 	after  *ClientView // the client after the message
 }
 
-// Follower turns packets into records, one after the other.
+// Follower turns packets into records, one after the other. Packets that know their number keep it; others are counted.
 type Follower struct {
 	Names   *Names
 	Tracker *Tracker
@@ -48,6 +48,9 @@ func NewFollower(names *Names) *Follower { return &Follower{Names: names, Tracke
 // Next is the record of the next packet.
 func (f *Follower) Next(p *capture.Packet) *Record {
 	f.count++
+	if p.Serial > 0 {
+		f.count = int(p.Serial)
+	}
 	f.Names.Learn(p)
 	r := &Record{Version: recordVersion, Number: f.count, Packet: p}
 	if p.Linked() {

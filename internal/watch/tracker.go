@@ -1,7 +1,9 @@
 package watch
 
 import (
+	"bytes"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/kvmlab/kvmlab/netsetup/capture"
@@ -43,28 +45,22 @@ type ClientView struct {
 	Lease *Lease
 
 	key       mac
-	requested time.Time // when the last REQUEST was sent
-	informing bool      // the next ACK answers an INFORM
+	requested time.Time           // when the last REQUEST was sent
+	informing bool                // the next ACK answers an INFORM
+	exchanges map[capture.XID]int // the numbers of the client's own
+	seen      int                 // the number of messages, of all clients, when it was seen last
 }
 
-// exchangeKey tells exchanges apart.
-type exchangeKey struct {
-	client mac
-	xid    capture.XID
-}
-
-// Tracker follows every client and exchange on a wire.
+// Tracker follows every client and exchange on a wire. Its memory is bounded: see [Tracker.See].
 type Tracker struct {
-	clients   map[mac]*ClientView
-	order     []*ClientView
-	exchanges map[exchangeKey]int
-	count     int
+	clients  map[mac]*ClientView
+	order    []*ClientView
+	count    int // exchanges
+	messages int
 }
 
 // NewTracker has seen nothing yet.
-func NewTracker() *Tracker {
-	return &Tracker{clients: map[mac]*ClientView{}, exchanges: map[exchangeKey]int{}}
-}
+func NewTracker() *Tracker { return &Tracker{clients: map[mac]*ClientView{}} }
 
 // Clients are the clients in the order in which they were first seen.
 func (t *Tracker) Clients() []*ClientView { return t.order }
@@ -80,8 +76,12 @@ func (t *Tracker) view(address capture.HardwareAddr) *ClientView {
 	return &seen
 }
 
-// exchangesKept bounds memory: an exchange that is older than so many others is forgotten.
-const exchangesKept = 4096
+// What is followed at the most. A client that makes up exchanges forgets its own; of too many clients those are forgotten
+// that have no lease and were silent longest.
+const (
+	exchangesKept = 1024 // of each client
+	clientsKept   = 4096
+)
 
 // See takes the next packet and returns the number of its exchange and its step there; 0 for what is no DHCP message.
 func (t *Tracker) See(p *capture.Packet) (exchange int, step Step) {
@@ -93,22 +93,41 @@ func (t *Tracker) See(p *capture.Packet) (exchange int, step Step) {
 	if !ok {
 		return 0, Step{}
 	}
-	key := exchangeKey{client, d.XID}
-	if exchange = t.exchanges[key]; exchange == 0 {
-		if len(t.exchanges) >= exchangesKept {
-			clear(t.exchanges)
-		}
-		t.count++
-		exchange = t.count
-		t.exchanges[key] = exchange
-	}
+	t.messages++
 	c := t.clients[client]
 	if c == nil {
-		c = &ClientView{MAC: d.CHAddr, State: Init, key: client}
+		if len(t.order) >= clientsKept {
+			t.forget()
+		}
+		// The address is copied: it would keep the whole frame.
+		c = &ClientView{MAC: bytes.Clone(d.CHAddr), State: Init, key: client, exchanges: map[capture.XID]int{}}
 		t.clients[client] = c
 		t.order = append(t.order, c)
 	}
+	c.seen = t.messages
+	if exchange = c.exchanges[d.XID]; exchange == 0 {
+		if len(c.exchanges) >= exchangesKept {
+			clear(c.exchanges)
+		}
+		t.count++
+		exchange = t.count
+		c.exchanges[d.XID] = exchange
+	}
 	return exchange, c.see(p)
+}
+
+// forget makes room for half as many clients as are followed.
+func (t *Tracker) forget() {
+	last := slices.SortedFunc(slices.Values(t.order), func(a, b *ClientView) int {
+		if leased := a.Lease != nil; leased != (b.Lease != nil) {
+			return map[bool]int{true: -1, false: 1}[leased]
+		}
+		return b.seen - a.seen
+	})[clientsKept/2:]
+	for _, c := range last {
+		delete(t.clients, c.key)
+	}
+	t.order = slices.DeleteFunc(t.order, func(c *ClientView) bool { return t.clients[c.key] != c })
 }
 
 // see moves the client's state on.

@@ -170,10 +170,14 @@ func (ng *ngFile) next() (Frame, error) {
 	if link == LinkUnknown {
 		ng.reader.alien[int(number)]++
 	}
-	return Frame{
+	f := Frame{
 		Time: info.Timestamp, Link: link, Data: data, Length: info.Length, Interface: ng.nameOf(info.InterfaceIndex),
 		Comment: untrusted.VisibleLines(strings.Join(about.Comments, "\n")),
-	}, nil
+	}
+	if about.PacketID != nil {
+		f.Serial = *about.PacketID
+	}
+	return f, nil
 }
 
 // describe notes the links that were described since the last call.

@@ -90,8 +90,8 @@ func (w *Writer) AddLink(link Link) error {
 	return nil
 }
 
-// Write writes a frame with its comment, if it has one. A frame of a link that was not described before describes it.
-// It takes Ethernet frames only, as every link of a lab carries.
+// Write writes a frame with its comment and its number, if it has them. A frame of a link that was not described before
+// describes it. It takes Ethernet frames only, as every link of a lab carries.
 func (w *Writer) Write(f Frame) error {
 	if f.Link != LinkEthernet {
 		return fmt.Errorf("write frame to capture file: a %s frame among Ethernet frames", f.Link)
@@ -105,6 +105,9 @@ func (w *Writer) Write(f Frame) error {
 	var options pcapgo.NgPacketOptions
 	if f.Comment != "" {
 		options.Comments = []string{f.Comment}
+	}
+	if f.Serial > 0 {
+		options.PacketID = &f.Serial
 	}
 	if err := w.ng.WritePacketWithOptions(info, f.Data, options); err != nil {
 		return fmt.Errorf("write frame to capture file: %w", err)

@@ -14,6 +14,9 @@ type Frame struct {
 	Data      []byte    // from the link layer's first octet on; shorter than Length when the capture cut it
 	Length    int       // octets on the wire, without the frame check sequence
 	Comment   string    // what a pcapng file says about it
+	// Serial is the frame's number among all that were captured with it, lost ones included (pcapng's epb_packetid);
+	// 0: nobody has told it.
+	Serial uint64
 	// Unsummed tells that the frame was seen on its way out, before its UDP or TCP checksum was filled in (packet(7),
 	// TP_STATUS_CSUMNOTREADY). Files do not carry it.
 	Unsummed bool

@@ -25,6 +25,7 @@ type Packet struct {
 	DHCP      *DHCP     `json:"dhcp,omitempty"`
 	Comment   string    `json:"comment,omitempty"`   // what the file says about it
 	Malformed string    `json:"malformed,omitempty"` // why not all of it could be decoded
+	Serial    uint64    `json:"-"`                   // the frame's; 0: not told
 
 	data   []byte
 	layout layout

@@ -49,6 +49,8 @@ type Source struct {
 	drained  atomic.Uint64 // that number, when the queue was last seen empty
 	draining bool
 	target   uint64
+	waiting  uint64 // frames that are still to be returned before the drain is done
+	taken    uint64 // frames that were returned
 
 	closed atomic.Bool
 
@@ -148,12 +150,7 @@ func attachFilter(fd int, program []bpf.RawInstruction) error {
 func (s *Source) Next() (Frame, error) {
 	for {
 		if s.draining {
-			f, err := s.receiveNow()
-			if errors.Is(err, unix.EAGAIN) {
-				s.draining = false
-				s.drained.Store(s.target)
-				return Frame{}, ErrDrained
-			}
+			f, err := s.drain()
 			if !again(err) {
 				return f, err
 			}
@@ -162,16 +159,44 @@ func (s *Source) Next() (Frame, error) {
 		f, err := s.receive()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			// First the deadline, then the look into the queue: a Wake in between wakes once more.
-			s.target = s.wakes.Load()
-			if err := s.file.SetReadDeadline(time.Time{}); err != nil {
-				return Frame{}, fmt.Errorf("read from %q: %w", s.name, err)
+			if err := s.beginDrain(); err != nil {
+				return Frame{}, err
 			}
-			s.draining = true
 		case !again(err):
 			return f, err
 		}
 	}
+}
+
+// beginDrain notes how many frames are in the queue. To go on until it is empty would not do: in a flood it never is.
+func (s *Source) beginDrain() error {
+	// First the deadline, then the look into the queue: a Wake in between wakes once more.
+	s.target = s.wakes.Load()
+	if err := s.file.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("read from %q: %w", s.name, err)
+	}
+	counts, err := s.Counts()
+	if err != nil {
+		return err
+	}
+	s.draining, s.waiting = true, counts.Received-counts.Dropped-s.taken
+	return nil
+}
+
+// drain takes a frame that is there already, and ends the drain when those that were in the queue have been taken.
+func (s *Source) drain() (Frame, error) {
+	if s.waiting > 0 {
+		f, err := s.receiveNow()
+		if err == nil {
+			s.waiting--
+		}
+		if !errors.Is(err, unix.EAGAIN) {
+			return f, err
+		}
+	}
+	s.draining = false
+	s.drained.Store(s.target)
+	return Frame{}, ErrDrained
 }
 
 // again tells the errors after which reading goes on: a signal, and a link that went down and may come up again.
@@ -216,6 +241,7 @@ func (s *Source) receiveFrom(fd int) (Frame, error) {
 	if err != nil {
 		return Frame{}, err
 	}
+	s.taken++
 	f := Frame{Interface: s.name, Length: n}
 	about := readControl(s.control[:controlLen])
 	f.Time, f.Unsummed = about.time, about.unsummed
