@@ -98,6 +98,7 @@ func (c *captureFile) Next() (capture.Frame, error) {
 		return capture.Frame{}, err
 	}
 	frame, err := c.reader.Next()
+	frame.Serial = 0 // a file's packets are counted by their place in it, as Wireshark does
 	if cut, ok := errors.AsType[*capture.TruncatedError](err); ok {
 		if c.app != nil {
 			c.app.showDiagnostics(diag.List{diag.New(diag.CaptureCut, diag.Args{

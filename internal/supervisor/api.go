@@ -85,7 +85,7 @@ func (s *Supervisor) serveStatus(w http.ResponseWriter, _ *http.Request) {
 }
 
 // serveEvents streams one JSON object per line from the event after ?after=N on, until the client goes.
-func (s *Supervisor) serveEvents(w http.ResponseWriter, r *http.Request) {
+func (s *Supervisor) serveEvents(w *patientWriter, r *http.Request) {
 	var after uint64
 	if text := r.URL.Query().Get("after"); text != "" {
 		var err error
@@ -95,10 +95,9 @@ func (s *Supervisor) serveEvents(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	client := newPatientWriter(w)
-	out := json.NewEncoder(client)
+	out := json.NewEncoder(w)
 	// The headers go out at once, so that the client knows that it listens before anything happens.
-	if err := client.Flush(); err != nil {
+	if err := w.Flush(); err != nil {
 		return
 	}
 	for {
@@ -112,7 +111,7 @@ func (s *Supervisor) serveEvents(w http.ResponseWriter, r *http.Request) {
 			}
 			after = ev.Seq
 		}
-		if err := client.Flush(); err != nil {
+		if err := w.Flush(); err != nil {
 			return
 		}
 	}

@@ -30,6 +30,8 @@ type wired struct {
 	station *packet.Conn
 	client  *supervisor.Client
 	sent    int
+	// patience is what readers are shown; 0: the usual
+	patience time.Duration
 }
 
 func newWired(tb testing.TB) *wired {
@@ -66,7 +68,7 @@ func newWired(tb testing.TB) *wired {
 func (w *wired) config() supervisor.Config {
 	return supervisor.Config{
 		Lab: w.lab, Files: w.files, Wire: quietWire{}, NetNS: w.ns.Path(), Guests: noGuests{},
-		Log: slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.DiscardHandler), ReaderPatience: w.patience,
 	}
 }
 

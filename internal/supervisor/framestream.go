@@ -18,7 +18,7 @@ const sinceUp = "up"
 
 // serveFrames streams pcapng: from ?since= on (a time as in RFC 3339, or "up") what is kept on disk, then what happens,
 // until the client goes or ends the stream ?id= with serveEnd. It closes with the counts of every link.
-func (r *recorder) serveFrames(w http.ResponseWriter, req *http.Request) {
+func (r *recorder) serveFrames(w *patientWriter, req *http.Request) {
 	since, past, err := parseSince(req.URL.Query().Get("since"))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -28,7 +28,7 @@ func (r *recorder) serveFrames(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "the lab has no bridge", http.StatusNotFound)
 		return
 	}
-	s, err := r.openStream(newPatientWriter(w), req.URL.Query().Get("id"), past)
+	s, err := r.openStream(w, req.URL.Query().Get("id"), past)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -41,7 +41,7 @@ func (r *recorder) serveFrames(w http.ResponseWriter, req *http.Request) {
 }
 
 // serveEvidence writes as pcapng what is kept for checks, everything that is on the wire now included.
-func (r *recorder) serveEvidence(w http.ResponseWriter, req *http.Request) {
+func (r *recorder) serveEvidence(w *patientWriter, req *http.Request) {
 	if len(r.links) == 0 {
 		http.Error(w, "the lab has no bridge", http.StatusNotFound)
 		return
@@ -54,7 +54,7 @@ func (r *recorder) serveEvidence(w http.ResponseWriter, req *http.Request) {
 	frames := r.kept.all()
 	r.mu.Unlock()
 	w.Header().Set("Content-Type", "application/x-pcapng")
-	out, err := capture.NewWriter(newPatientWriter(w), "kvmlab", r.links...)
+	out, err := capture.NewWriter(w, "kvmlab", r.links...)
 	for i := 0; i < len(frames) && err == nil; i++ {
 		err = out.Write(frames[i])
 	}

@@ -40,6 +40,12 @@ func TestMain(m *testing.M) {
 		os.Exit(superviseBare())
 	case "wired":
 		os.Exit(superviseWired())
+	case "ask": // the supervisor whose socket envDir names
+		client := supervisor.NewClient(os.Getenv(envDir))
+		if _, err := client.Status(context.Background()); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
 	case "refuse":
 		_ = supervisor.InheritedReady().Tell(errors.New("no, and here is why"))
 		os.Exit(1)

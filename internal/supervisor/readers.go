@@ -52,18 +52,23 @@ func ownPeer(conn *net.UnixConn) bool {
 	return errors.Join(err, failed) == nil && peer.Uid == uint32(os.Geteuid())
 }
 
-// readers counts those who read streams.
-type readers chan struct{}
+// readers admits those who read streams.
+type readers struct {
+	places   chan struct{}
+	patience time.Duration
+}
 
-func newReaders() readers { return make(readers, MostReaders) }
+func newReaders(patience time.Duration) readers {
+	return readers{places: make(chan struct{}, MostReaders), patience: patience}
+}
 
 // admit refuses one more when all places are taken.
-func (r readers) admit(serve http.HandlerFunc) http.HandlerFunc {
+func (r readers) admit(serve func(*patientWriter, *http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		select {
-		case r <- struct{}{}:
-			defer func() { <-r }()
-			serve(w, req)
+		case r.places <- struct{}{}:
+			defer func() { <-r.places }()
+			serve(&patientWriter{w, http.NewResponseController(w), r.patience}, req)
 		default:
 			http.Error(w, "too many readers", http.StatusServiceUnavailable)
 		}
@@ -74,16 +79,13 @@ func (r readers) admit(serve http.HandlerFunc) http.HandlerFunc {
 type patientWriter struct {
 	http.ResponseWriter
 
-	control *http.ResponseController
-}
-
-func newPatientWriter(w http.ResponseWriter) *patientWriter {
-	return &patientWriter{w, http.NewResponseController(w)}
+	control  *http.ResponseController
+	patience time.Duration
 }
 
 // Write gives the client time to read what is before it.
 func (w *patientWriter) Write(b []byte) (int, error) {
-	if err := w.control.SetWriteDeadline(time.Now().Add(readerPatience)); err != nil {
+	if err := w.control.SetWriteDeadline(time.Now().Add(w.patience)); err != nil {
 		return 0, fmt.Errorf("write to reader: %w", err)
 	}
 	return w.ResponseWriter.Write(b)
@@ -91,7 +93,7 @@ func (w *patientWriter) Write(b []byte) (int, error) {
 
 // Flush hands on what was written.
 func (w *patientWriter) Flush() error {
-	if err := w.control.SetWriteDeadline(time.Now().Add(readerPatience)); err != nil {
+	if err := w.control.SetWriteDeadline(time.Now().Add(w.patience)); err != nil {
 		return fmt.Errorf("write to reader: %w", err)
 	}
 	return w.control.Flush()

@@ -5,6 +5,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,8 @@ type Config struct {
 	Ready func(error) error
 	// Detach makes the process outlive its parent once it holds the lock (see Process.Start).
 	Detach bool
+	// ReaderPatience is how long a reader of the control socket may leave unread what is sent to it; 0: a minute.
+	ReaderPatience time.Duration
 }
 
 // Supervisor is one lab's supervisor while it runs.
@@ -80,7 +83,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	s := &Supervisor{
 		lab: cfg.Lab, files: cfg.Files, wire: cfg.Wire, netNS: cfg.NetNS, guests: cfg.Guests, log: cfg.Log,
 		hub: NewHub(), started: time.Now(), silence: newSilence(),
-		readers: newReaders(),
+		readers: newReaders(cmp.Or(cfg.ReaderPatience, readerPatience)),
 	}
 	control, err := s.open(ctx)
 	if err != nil {

@@ -73,6 +73,7 @@ func (t *Tracker) view(address capture.HardwareAddr) *ClientView {
 		return nil
 	}
 	seen := *c
+	seen.exchanges = nil // of no use to a record, which may outlive the client
 	return &seen
 }
 
