@@ -10,15 +10,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/kvmlab/kvmlab/internal/check"
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/userfile"
 )
 
 //go:embed */*.yaml */*.md
@@ -72,66 +75,111 @@ type Scenario struct {
 	Dir    string
 	Lab    *lab.Spec
 	Checks *check.File
-	// tasks are the texts of the README files by their language.
-	tasks map[string]string
+	// place is where its files are for people, and texts what they hold.
+	place string
+	texts map[string][]byte
 }
+
+// maxFile is how long a file of a scenario may be, in octets.
+const maxFile = 1 << 20
 
 // Open reads a built-in scenario. Errors: [ErrUnknown]; those of [OpenDir].
 func Open(name string) (*Scenario, error) {
 	if !slices.Contains(Names(), name) {
 		return nil, fmt.Errorf("open scenario %q: %w", name, ErrUnknown)
 	}
-	sub, err := fs.Sub(files, name)
-	if err != nil {
-		return nil, fmt.Errorf("open scenario %q: %w", name, err)
-	}
-	return read(sub, path.Join("scenarios", name), name)
+	return read(func(file string) ([]byte, error) { return files.ReadFile(path.Join(name, file)) },
+		path.Join("scenarios", name), name)
 }
 
-// OpenDir reads the scenario in a folder. Errors: a [diag.List] of every mistake in its files, and a
-// [diag.Diagnostic] for a file that is missing.
-func OpenDir(dir string) (*Scenario, error) {
+// OpenDir reads the scenario in a folder, each file once. Errors: a [diag.List] of every mistake in its files, and a
+// [diag.Diagnostic] for a file that is missing, or is no plain file.
+func OpenDir(dir string) (*Scenario, error) { return openDir(dir, nil) }
+
+// OpenTrusted is [OpenDir] for a scenario that root is to bring up: a folder that others than root and the user could change
+// is refused with a [diag.Diagnostic].
+func OpenTrusted(dir string, user userfile.Owner) (*Scenario, error) { return openDir(dir, &user) }
+
+// OpenCopy reads a copy that [Scenario.Files] were written to; origin is the folder that they came from, by which messages
+// name it.
+func OpenCopy(dir, origin string) (*Scenario, error) {
+	s, err := openDir(dir, nil)
+	if err == nil {
+		s.Name, s.Dir, s.place = filepath.Base(origin), origin, origin
+	}
+	return s, err
+}
+
+func openDir(dir string, user *userfile.Owner) (_ *Scenario, err error) {
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open scenario: %w", err)
 	}
-	s, err := read(os.DirFS(absolute), dir, filepath.Base(absolute))
+	folder, err := userfile.OpenFolder(absolute)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return nil, diag.New(diag.ScenarioIncomplete, diag.Args{"path": path.Join(dir, labName)})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open scenario: %w", err)
+	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	s, err := read(func(file string) ([]byte, error) {
+		text, err := folder.ReadFile(file, maxFile)
+		if odd, ok := errors.AsType[*userfile.OddError](err); ok {
+			err = diag.New(diag.ScenarioOddFile, diag.Args{"path": path.Join(dir, file), "reason": odd.Why})
+		}
+		return text, err
+	}, dir, filepath.Base(absolute))
 	if err != nil {
 		return nil, err
 	}
 	s.Dir = absolute
-	return s, nil
+	if user == nil {
+		return s, nil
+	}
+	err = folder.Trust(*user)
+	if odd, ok := errors.AsType[*userfile.OddError](err); ok {
+		err = diag.New(diag.ScenarioOpenToOthers, diag.Args{"path": filepath.Clean(odd.Path), "reason": odd.Why})
+	}
+	return s, err
 }
 
-// read reads a scenario; place is where its files are for people.
-func read(dir fs.FS, place, name string) (*Scenario, error) {
-	s := &Scenario{Name: name, tasks: map[string]string{}}
-	texts := map[string][]byte{}
+// read reads a scenario file by file; place is where its files are for people.
+func read(file func(name string) ([]byte, error), place, name string) (*Scenario, error) {
+	s := &Scenario{Name: name, place: place, texts: map[string][]byte{}}
 	var missing diag.List
-	for _, file := range append([]string{labName, checksName}, readmes()...) {
-		text, err := fs.ReadFile(dir, file)
+	for _, one := range fileNames() {
+		text, err := file(one)
 		if errors.Is(err, fs.ErrNotExist) {
-			missing.Add(diag.New(diag.ScenarioIncomplete, diag.Args{"path": path.Join(place, file)}))
+			missing.Add(diag.New(diag.ScenarioIncomplete, diag.Args{"path": path.Join(place, one)}))
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("open scenario %q: %w", name, err)
 		}
-		texts[file] = text
+		s.texts[one] = text
 	}
 	if err := missing.Err(); err != nil {
 		return nil, err
 	}
-	for _, language := range check.Languages() {
-		s.tasks[language] = string(texts[readmeName(language)])
-	}
 	var err error
-	if s.Lab, err = lab.Parse(path.Join(place, labName), texts[labName]); err != nil {
+	if s.Lab, err = s.Spec(); err != nil {
 		return nil, err
 	}
-	s.Checks, err = check.Parse(path.Join(place, checksName), texts[checksName], s.Lab)
+	s.Checks, err = check.Parse(path.Join(place, checksName), s.texts[checksName], s.Lab)
 	return s, err
 }
+
+// fileNames are the files that a scenario has.
+func fileNames() []string { return append([]string{labName, checksName}, readmes()...) }
+
+// Spec is the scenario's lab, as it was read.
+func (s *Scenario) Spec() (*lab.Spec, error) {
+	return lab.Parse(path.Join(s.place, labName), s.texts[labName])
+}
+
+// Files are the scenario's files by their names, as they were read.
+func (s *Scenario) Files() map[string][]byte { return maps.Clone(s.texts) }
 
 func readmeName(language string) string { return "README." + language + ".md" }
 
@@ -151,10 +199,10 @@ func HasChecks(name string) bool {
 
 // Task is the text of the task in a language, in Markdown; the English one in a language that there is none of.
 func (s *Scenario) Task(language string) string {
-	if text, ok := s.tasks[language]; ok {
-		return text
+	if text, ok := s.texts[readmeName(language)]; ok {
+		return string(text)
 	}
-	return s.tasks["en"]
+	return string(s.texts[readmeName("en")])
 }
 
 // Title is the task's first line without its mark.
@@ -177,7 +225,7 @@ func (s *Scenario) Images() []string {
 // change. name is what its lab is called.
 func Skeleton(name string) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	for _, file := range append([]string{labName, checksName}, readmes()...) {
+	for _, file := range fileNames() {
 		text, err := files.ReadFile(path.Join(skeletonName, file))
 		if err != nil {
 			return nil, fmt.Errorf("make scenario: %w", err)

@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"encoding/xml"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,10 +17,7 @@ func TestExerciseAnew(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t)
 	s.refused(t, 2, "KL613", "check") // no lab
-	dir, err := filepath.Abs("testdata/anew")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := folder(t, "anew")
 	s.run("kvmlab", "scenario", "up", dir)
 	s.refused(t, 2, "did you mean \"anew\"", "check", "anwe")
 	s.refused(t, 2, "KL642", "scenario", "solve")

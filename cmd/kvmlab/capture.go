@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/userfile"
 	"github.com/kvmlab/kvmlab/internal/watch"
 	"github.com/kvmlab/kvmlab/netsetup/capture"
 )
@@ -86,6 +87,7 @@ func (o *captureOptions) run(ctx context.Context) (err error) {
 	}
 	out := &captureOutput{
 		path: o.write, stdout: o.app.Out, links: captureLinks(w.lab), limit: size, keep: o.files,
+		owner: userfile.Invoker(o.app.env),
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	if err := out.Open(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/userfile"
 	"github.com/kvmlab/kvmlab/netsetup/capture"
 )
 
@@ -20,8 +21,9 @@ type captureOutput struct {
 	path    string
 	stdout  io.Writer
 	links   []capture.Link
-	limit   int64 // octets after which the next file begins; 0: one file
-	keep    int   // how many files are kept; 0: all
+	owner   userfile.Owner // whose the files are
+	limit   int64          // octets after which the next file begins; 0: one file
+	keep    int            // how many files are kept; 0: all
 	written uint64
 
 	file   *os.File // nil for standard output
@@ -46,13 +48,22 @@ func (c *captureOutput) Open() error {
 		ext := filepath.Ext(c.path)
 		name = fmt.Sprintf("%s_%05d%s", strings.TrimSuffix(c.path, ext), c.number, ext)
 	}
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	file, err := createFor(c.owner, name)
 	if err != nil {
 		return fmt.Errorf("write capture: %w", err)
 	}
 	c.file = file
 	c.names = append(c.names, name)
 	return c.begin(file)
+}
+
+// createFor opens a file to be written that is to be a user's.
+func createFor(owner userfile.Owner, path string) (*os.File, error) {
+	file, err := userfile.Create(path, owner)
+	if odd, ok := errors.AsType[*userfile.OddError](err); ok {
+		return nil, diag.New(diag.OutputOdd, diag.Args{"path": odd.Path, "reason": odd.Why}).Wrap(err)
+	}
+	return file, err
 }
 
 // begin writes the header at once: a capture of nothing is a valid file too.

@@ -115,7 +115,7 @@ type classJob struct {
 	student
 
 	spec    *lab.Spec
-	begins  progress
+	begins  beginning
 	resolve engine.Resolver
 	draft   *lab.Lab
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/userfile"
 	"github.com/kvmlab/kvmlab/vm"
 )
 
@@ -144,13 +145,16 @@ func (o *cpOptions) outOf(ctx context.Context, way *wayIn, from, to place) (c vm
 	}
 	// Beside the target, and not in /tmp, which may be the computer's memory.
 	file, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)),
-		renameio.WithPermissions(0o644), renameio.WithExistingPermissions())
+		renameio.WithPermissions(0o600), renameio.WithExistingPermissions())
 	if err != nil {
 		return vm.Copied{}, diag.New(diag.FileUnreadable, diag.Args{"file": path}).Wrap(err)
 	}
 	defer func() { err = errors.Join(err, file.Cleanup()) }()
 	admit := func(size int64) error { return o.admit(from, path, size) }
 	if c, err = way.agent.Download(ctx, from.path, file, admit, o.progress(0)); err != nil {
+		return c, err
+	}
+	if err := userfile.Give(file.File, userfile.Invoker(o.app.env)); err != nil {
 		return c, err
 	}
 	return c, file.CloseAtomicallyReplace()

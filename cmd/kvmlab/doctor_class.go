@@ -50,7 +50,7 @@ func runDoctorClass(ctx context.Context, a *app, asked int, scenario string) (er
 	if err != nil {
 		return err
 	}
-	up.begins = progress{} // it is measured, not done
+	up.begins = beginning{} // it is measured, not done
 	needs := doctor.ClassNeeds{Cores: runtime.NumCPU()}
 	for _, g := range spec.Guests {
 		if g.Image.Or(lab.DefaultImage) != lab.DefaultImage {

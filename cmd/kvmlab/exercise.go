@@ -37,6 +37,14 @@ type progress struct {
 	Last     map[string]string    `json:"last"`   // the state of each check when it was tried last
 }
 
+// beginning is an exercise that a lab is to be of: the progress that it begins with, and the files of its scenario when that
+// is not built in.
+type beginning struct {
+	progress
+
+	files map[string][]byte
+}
+
 // exercise is a lab that is up with its task.
 type exercise struct {
 	app      *app
@@ -68,15 +76,24 @@ func openExercise(a *app, name, command string) (*exercise, error) {
 	if e.progress.Scenario == "" {
 		return nil, diag.New(diag.NoScenario, diag.Args{"lab": name, "known": exerciseNames()})
 	}
-	e.scenario, err = openScenario(e.progress.Scenario, e.progress.Dir)
+	e.scenario, err = e.open()
 	return e, err
 }
 
-// openScenario reads a scenario by its folder, or a built-in one by its name.
-func openScenario(name, dir string) (*scenarios.Scenario, error) {
-	if dir != "" {
-		return scenarios.OpenDir(dir)
+// open reads the exercise's scenario. One that is not built in is read from the copy that was made when its lab came up, in
+// the state, and never again from where it came from: whoever can write there would be root with the next check.
+func (e *exercise) open() (*scenarios.Scenario, error) {
+	if e.progress.Dir == "" {
+		return builtIn(e.progress.Scenario)
 	}
+	if _, err := os.Stat(e.files.ScenarioDir()); errors.Is(err, fs.ErrNotExist) {
+		return nil, diag.New(diag.ScenarioNotKept, diag.Args{"lab": e.lab.Name, "dir": e.progress.Dir})
+	}
+	return scenarios.OpenCopy(e.files.ScenarioDir(), e.progress.Dir)
+}
+
+// builtIn reads a built-in scenario by its name.
+func builtIn(name string) (*scenarios.Scenario, error) {
 	s, err := scenarios.Open(name)
 	if errors.Is(err, scenarios.ErrUnknown) {
 		return nil, unknownScenario(name)
@@ -126,11 +143,12 @@ func writeProgress(files state.Lab, p progress) error {
 	if err != nil {
 		return fmt.Errorf("keep exercise: %w", err)
 	}
-	return state.WriteFile(files.ExerciseFile(), append(data, '\n'), 0o644)
+	return state.WriteFile(files.ExerciseFile(), append(data, '\n'), state.FileMode)
 }
 
-// announce notes which exercise a lab is of. One that is there already keeps what its student has done.
-func (a *app) announce(name string, begins progress) error {
+// announce notes which exercise a lab is of, and keeps its scenario. An exercise that is there already keeps what its student
+// has done.
+func (a *app) announce(name string, begins beginning) error {
 	files, err := a.dirs.Lab(name)
 	if err != nil {
 		return err
@@ -139,17 +157,25 @@ func (a *app) announce(name string, begins progress) error {
 	if err == nil {
 		err = a.comesBack(files, &p)
 	}
-	if err != nil || begins.Scenario == "" || p.Scenario == begins.Scenario && p.Dir == begins.Dir {
+	if err != nil || begins.Scenario == "" {
 		return err
+	}
+	if begins.Dir != "" {
+		if err := files.WriteScenario(begins.files); err != nil {
+			return err
+		}
+	}
+	if p.Scenario == begins.Scenario && p.Dir == begins.Dir {
+		return nil
 	}
 	if begins.Seed == "" {
 		begins.Seed = rand.Text()
 	}
-	return writeProgress(files, begins)
+	return writeProgress(files, begins.progress)
 }
 
 // begin notes which exercise a lab is of, and does what it begins with, once.
-func (a *app) begin(ctx context.Context, h *host, name string, begins progress) error {
+func (a *app) begin(ctx context.Context, h *host, name string, begins beginning) error {
 	if err := a.announce(name, begins); err != nil {
 		return err
 	}

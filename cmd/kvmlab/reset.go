@@ -60,7 +60,7 @@ func (o *resetOptions) run(ctx context.Context) (err error) {
 	}
 	if ran {
 		var unnoted error
-		planned := func(*lab.Lab) { unnoted = a.announce(labName, progress{}) } // the host may have been restarted
+		planned := func(*lab.Lab) { unnoted = a.announce(labName, beginning{}) } // the host may have been restarted
 		_, err := h.Up(ctx, labName, (&upOptions{app: a}).resolveStored(labName), engine.UpOptions{Planned: planned})
 		if err := errors.Join(err, unnoted); err != nil {
 			return err

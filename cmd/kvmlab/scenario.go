@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"github.com/kvmlab/kvmlab/internal/check"
 	"github.com/kvmlab/kvmlab/internal/cliui"
 	"github.com/kvmlab/kvmlab/internal/diag"
+	"github.com/kvmlab/kvmlab/internal/userfile"
 	"github.com/kvmlab/kvmlab/scenarios"
 )
 
@@ -22,12 +24,38 @@ func newScenarioCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-// anyScenario reads a scenario by its folder or its name: names have no slash.
+// isFolder tells a scenario's folder from the name of one that is built in: names have no slash.
+func isFolder(what string) bool { return strings.ContainsRune(what, filepath.Separator) || what == "." }
+
+// anyScenario reads a scenario by its folder or its name.
 func anyScenario(what string) (*scenarios.Scenario, error) {
-	if strings.ContainsRune(what, filepath.Separator) || what == "." {
-		return openScenario("", what)
+	if isFolder(what) {
+		return scenarios.OpenDir(what)
 	}
-	return openScenario(what, "")
+	return builtIn(what)
+}
+
+// runnable is anyScenario for a scenario that is to be brought up by root. One that is not built in must be in nobody
+// else's hands, and what it runs on the host must be allowed.
+func (a *app) runnable(what string, hostSteps bool) (*scenarios.Scenario, error) {
+	if !isFolder(what) {
+		return builtIn(what)
+	}
+	s, err := scenarios.OpenTrusted(what, userfile.Invoker(a.env))
+	if err != nil {
+		return nil, err
+	}
+	scripts := s.Checks.HostScripts()
+	if hostSteps || len(scripts) == 0 {
+		return s, nil
+	}
+	var lines []string
+	for _, script := range scripts {
+		lines = append(lines, strconv.Itoa(script.Line))
+	}
+	return nil, diag.New(diag.HostScriptsNeedYes, diag.Args{
+		"scenario": what, "count": len(scripts), "lines": strings.Join(lines, ", "),
+	})
 }
 
 // listedScenario is an item of `kvmlab scenario list -o json`.
@@ -77,17 +105,37 @@ func newScenarioShowCmd(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		scripts := []check.HostScript{}
+		if s.Dir != "" { // what kvmlab's own do need nobody read, and students should not
+			scripts = s.Checks.HostScripts()
+		}
 		if a.wantsJSON() {
 			return a.printJSON(struct {
-				Name string `json:"name"`
-				Task string `json:"task"`
-			}{s.Name, s.Task(a.msgs.Lang())})
+				Name        string             `json:"name"`
+				Task        string             `json:"task"`
+				HostScripts []check.HostScript `json:"host_scripts"`
+			}{s.Name, s.Task(a.msgs.Lang()), scripts})
 		}
 		width, _ := a.Size()
 		a.Outf("%s", cliui.Markdown(s.Task(a.msgs.Lang()), min(width, maxHelpWidth), a.OutStyle()))
+		a.showHostScripts(scripts)
 		return nil
 	}
 	return cmd
+}
+
+// showHostScripts prints what a scenario would run as root.
+func (a *app) showHostScripts(scripts []check.HostScript) {
+	if len(scripts) == 0 {
+		return
+	}
+	a.Outf("\n%s\n", a.OutStyle().Bold(a.T("scenario.show.host")))
+	for _, script := range scripts {
+		a.Outf("\n%s\n", a.T("scenario.show.script", "line", script.Line, "part", script.Part))
+		for line := range strings.Lines(script.Run) {
+			a.Outf("    %s\n", strings.TrimRight(line, "\n"))
+		}
+	}
 }
 
 func newScenarioUpCmd(a *app) *cobra.Command {
@@ -98,8 +146,10 @@ func newScenarioUpCmd(a *app) *cobra.Command {
 	o.addFlags(cmd)
 	o.addClassFlags(cmd)
 	cmd.Flags().StringVar(&o.begins.Seed, "seed", "", a.T("scenario.flag.seed"))
+	var hostSteps bool
+	cmd.Flags().BoolVar(&hostSteps, "allow-host-steps", false, a.T("scenario.flag.allow-host-steps"))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		s, err := anyScenario(args[0])
+		s, err := a.runnable(args[0], hostSteps)
 		if err != nil {
 			return err
 		}
@@ -114,11 +164,8 @@ func newScenarioUpCmd(a *app) *cobra.Command {
 
 // of says that the lab of a scenario is meant.
 func (o *upOptions) of(s *scenarios.Scenario) {
-	o.what = s.Name
-	o.begins.Scenario, o.begins.Dir = s.Name, s.Dir
-	if s.Dir != "" {
-		o.what = filepath.Join(s.Dir, "lab.yaml")
-	}
+	o.what, o.scenario = s.Name, s
+	o.begins.Scenario, o.begins.Dir, o.begins.files = s.Name, s.Dir, s.Files()
 }
 
 func newScenarioSolveCmd(a *app) *cobra.Command {
@@ -206,7 +253,7 @@ func (e *exercise) reset(ctx context.Context, guest string, yes bool) (err error
 		return err
 	}
 	if guest == "" {
-		e.progress = progress{Scenario: e.scenario.Name, Dir: e.scenario.Dir, Seed: e.progress.Seed}
+		e.progress = progress{Scenario: e.progress.Scenario, Dir: e.progress.Dir, Seed: e.progress.Seed}
 		err = e.begin(ctx, h)
 	} else {
 		err = e.apply(ctx, h, check.InGuest(guest, e.scenario.Checks.Beginning(e.progress.Seed)))

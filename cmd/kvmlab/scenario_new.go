@@ -11,6 +11,7 @@ import (
 
 	"github.com/kvmlab/kvmlab/internal/diag"
 	"github.com/kvmlab/kvmlab/internal/lab"
+	"github.com/kvmlab/kvmlab/internal/userfile"
 	"github.com/kvmlab/kvmlab/scenarios"
 )
 
@@ -32,10 +33,8 @@ func newScenarioNewCmd(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		for name, text := range files {
-			if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
-				return fmt.Errorf("make scenario: %w", err)
-			}
+		if err := a.writeScenario(dir, files); err != nil {
+			return fmt.Errorf("make scenario: %w", err)
 		}
 		if filepath.Base(dir) == dir {
 			dir = "./" + dir // a word alone would be the name of a built-in scenario
@@ -44,4 +43,25 @@ func newScenarioNewCmd(a *app) *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// writeScenario writes the files of a new scenario into a new folder, both for the user behind sudo.
+func (a *app) writeScenario(dir string, files map[string][]byte) (err error) {
+	owner := userfile.Invoker(a.env)
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, userfile.Give(folder, owner), folder.Close()) }()
+	for name, text := range files {
+		file, err := userfile.Create(filepath.Join(dir, name), owner)
+		if err != nil {
+			return err
+		}
+		_, err = file.Write(text)
+		if err := errors.Join(err, file.Chmod(0o644), file.Close()); err != nil { // others may read it: it is for students
+			return err
+		}
+	}
+	return nil
 }

@@ -17,9 +17,13 @@ import (
 )
 
 func newScenarioTestCmd(a *app) *cobra.Command {
-	var most int
+	var (
+		most      int
+		hostSteps bool
+	)
 	cmd := a.command("test NAME|DIR...", "scenario.test")
 	cmd.Flags().IntVar(&most, "mistakes", -1, a.T("scenario.flag.mistakes"))
+	cmd.Flags().BoolVar(&hostSteps, "allow-host-steps", false, a.T("scenario.flag.allow-host-steps"))
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return a.usageError(cmd, "usage.missing-argument", "argument", "NAME|DIR")
@@ -30,7 +34,7 @@ func newScenarioTestCmd(a *app) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var all []*scenarios.Scenario
 		for _, what := range args { // mistakes in the files come out before anything is brought up
-			s, err := anyScenario(what)
+			s, err := a.runnable(what, hostSteps)
 			if err != nil {
 				return err
 			}

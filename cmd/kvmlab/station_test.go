@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,10 +12,7 @@ import (
 func TestStations(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t)
-	dir, err := filepath.Abs("testdata/stations")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := folder(t, "stations")
 	for _, isolation := range [][]string{nil, {"--isolate"}} {
 		before := s.footprint()
 		s.run("kvmlab", append([]string{"scenario", "up", dir}, isolation...)...)

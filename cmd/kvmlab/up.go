@@ -40,7 +40,8 @@ type upOptions struct {
 	build   bool // --build
 	needs   bool // --needs
 
-	begins progress // the exercise that the lab is of; zero for a lab alone
+	begins   beginning           // the exercise that the lab is of; zero for a lab alone
+	scenario *scenarios.Scenario // what was read of it already; nil when only what is known
 
 	class      classFlags
 	force      bool   // --force: do not ask whether the class fits
@@ -153,6 +154,9 @@ func (o *upOptions) spec() (spec *lab.Spec, stored string, err error) {
 		what = o.what
 	}
 	switch {
+	case o.scenario != nil && o.scenario.Dir != "":
+		spec, err = o.scenario.Spec()
+		return spec, "", err
 	case looksLikeFile(what):
 		src, err := o.app.readLabFile(what)
 		if err != nil {

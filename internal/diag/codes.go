@@ -279,6 +279,12 @@ const (
 	FloodedByMany  Code = "KL381" // warning: very many addresses have
 	TooManyReaders Code = "KL382" // the supervisor takes no more readers
 	CaptureUnkept  Code = "KL383" // warning: a full disk has refused packets
+
+	ScenarioOpenToOthers Code = "KL384" // others could change a scenario that root is to bring up
+	ScenarioOddFile      Code = "KL385" // a file of a scenario is no plain file, or too long
+	HostScriptsNeedYes   Code = "KL386" // a scenario wants to run scripts on the host
+	ScenarioNotKept      Code = "KL387" // the lab has no copy of its scenario
+	OutputOdd            Code = "KL388" // the file to be written is a link, or somebody else's
 )
 
 // Lifecycle, supervisor and state (KL600–KL629).

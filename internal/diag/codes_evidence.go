@@ -1,6 +1,6 @@
 package diag
 
-// evidenceEntries are KL380–KL389: what has happened to evidence, and who may read it.
+// evidenceEntries are KL380–KL395: what has happened to evidence and who may read it, and files that people hand over.
 var evidenceEntries = []Entry{
 	{
 		Code: Flooded, Severity: Warning, Args: []string{"who", "count", "kind", "time"},
@@ -38,5 +38,52 @@ use up its memory and files. One that reads nothing for a minute loses its place
 Captured packets are written to the lab's captures folder. While the disk is full
 they are shown but not kept, except DHCP, ARP and ICMP, which stay in memory and
 are written when there is room again. What was kept before is not touched.`,
+	},
+	{
+		Code: ScenarioOpenToOthers, Exit: ExitUsage, Args: []string{"path", "reason"},
+		Summary: `others could change this scenario: {{quote .path}}: {{.reason}}`,
+		Hint:    `copy the folder to a place of your own, or take the right away: chmod -R go-w FOLDER`,
+		Explanation: `
+What a scenario says is done by root: its lab is built, its scripts run. So only
+root, or the user behind sudo, may be able to change it: the folder, its files,
+and the folders that it lies in. A folder that everybody can write to and that has
+the sticky bit, such as /tmp, may be one of these.`,
+	},
+	{
+		Code: ScenarioOddFile, Exit: ExitUsage, Args: []string{"path", "reason"},
+		Summary: `{{quote .path}} cannot be a file of a scenario: {{.reason}}`,
+		Hint:    `put a plain file of at most 1 MiB there`,
+		Explanation: `
+A scenario comes from somebody, perhaps by mail. Its files are read by root, so
+they must be what they look like: a link could lead to another file of the host, a
+device or a FIFO could be read for ever.`,
+	},
+	{
+		Code: HostScriptsNeedYes, Exit: ExitUsage, Args: []string{"scenario", "count", "lines"},
+		Summary: `{{.scenario}} runs {{.count}} scripts on this computer as root (checks.yaml, lines {{.lines}})`,
+		Hint:    `read them: kvmlab scenario show FOLDER; if you trust them, add --allow-host-steps`,
+		Explanation: `
+Steps with "host: true" run on the host and not in a guest: they can do what root
+can do. kvmlab knows what its own scenarios do; of others it asks you first. What
+you allow holds for this lab, until it goes: its check, solve and reset run the
+copy that was made when you said yes.`,
+	},
+	{
+		Code: ScenarioNotKept, Exit: ExitUsage, Args: []string{"lab", "dir"},
+		Summary: `lab {{quote .lab}} has no copy of its scenario`,
+		Hint:    `make one: sudo kvmlab scenario up {{.dir}}`,
+		Explanation: `
+A scenario is copied when its lab comes up, and read only from that copy, so that
+nobody can change it later. This lab was brought up by a kvmlab that did not do
+so yet.`,
+	},
+	{
+		Code: OutputOdd, Exit: ExitUsage, Args: []string{"path", "reason"},
+		Summary: `{{quote .path}} is not written to: {{.reason}}`,
+		Hint:    `give another name, or remove what is there`,
+		Explanation: `
+The file is written by root. A symbolic link would lead root to another file, and
+what belongs to somebody else is not kvmlab's to replace. The new file belongs to
+the user behind sudo.`,
 	},
 }

@@ -19,7 +19,7 @@ func (l Lab) NoteBoot() error {
 		return nil
 	}
 	if err == nil {
-		err = WriteFile(l.BootFile(), id, 0o644)
+		err = WriteFile(l.BootFile(), id, FileMode)
 	}
 	if err != nil {
 		return fmt.Errorf("note the boot of lab %q: %w", l.name, err)

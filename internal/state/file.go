@@ -36,7 +36,7 @@ func (l Lab) ReadLabFile() ([]byte, error) {
 // WriteLabFile stores the resolved lab. No data removes it.
 func (l Lab) WriteLabFile(data []byte) error {
 	if len(data) > 0 {
-		return WriteFile(l.LabFile(), data, 0o644)
+		return WriteFile(l.LabFile(), data, FileMode)
 	}
 	if err := os.Remove(l.LabFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove stored lab %q: %w", l.name, err)
@@ -44,13 +44,32 @@ func (l Lab) WriteLabFile(data []byte) error {
 	return nil
 }
 
+// WriteScenario keeps the files of the lab's scenario, by their names, in place of those that were kept before.
+func (l Lab) WriteScenario(files map[string][]byte) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("keep scenario of lab %q: %w", l.name, err)
+		}
+	}()
+	next := l.ScenarioDir() + ".new"
+	if err := errors.Join(os.RemoveAll(next), os.Mkdir(next, privateMode)); err != nil {
+		return err
+	}
+	for name, text := range files {
+		if err := WriteFile(filepath.Join(next, name), text, FileMode); err != nil {
+			return err
+		}
+	}
+	return errors.Join(os.RemoveAll(l.ScenarioDir()), os.Rename(next, l.ScenarioDir()), syncDir(l.dir))
+}
+
 // WriteSeed writes the volume that tells a guest who it is. It may hold what the lab file puts into the guest, so only
 // root and, while the guest runs, QEMU read it.
 func (l Lab) WriteSeed(guest string, volume []byte) error {
-	if err := os.MkdirAll(l.DiskDir(), dirMode); err != nil {
+	if err := makeDir(l.DiskDir(), labMode); err != nil {
 		return fmt.Errorf("write seed of %q in lab %q: %w", guest, l.name, err)
 	}
-	return WriteFile(l.Seed(guest), volume, 0o600)
+	return WriteFile(l.Seed(guest), volume, FileMode)
 }
 
 // syncDir makes the names inside dir durable: fsync of a file does not cover its entry in the folder (fsync(2)).

@@ -57,7 +57,7 @@ type JournalOptions struct {
 // OpenJournal opens the journal at path for appending, creating it durably. A torn last line, left by a crash in
 // the middle of a write, is cut off.
 func OpenJournal(path string, opts JournalOptions) (*Journal, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, FileMode)
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}

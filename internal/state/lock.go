@@ -74,14 +74,17 @@ func (d Dirs) Sweep() error {
 // tryLock returns nil and no error when the lock file was removed while it was being locked: the lock is then on a
 // file that nobody else can find any more, and protects nothing.
 func (l Lab) tryLock() (*Lock, error) {
-	err := os.MkdirAll(l.run, dirMode)
+	err := os.MkdirAll(filepath.Dir(l.run), dirMode)
+	if err == nil {
+		err = makeDir(l.run, privateMode)
+	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
 		return nil, nil // others removed a folder between two steps of MkdirAll
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock lab %q: %w", l.name, err)
 	}
-	file := flock.New(l.LockFile())
+	file := flock.New(l.LockFile(), flock.SetPermissions(FileMode))
 	got, err := file.TryLock()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

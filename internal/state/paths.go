@@ -40,13 +40,22 @@ const (
 	dhcpOrdersName       = "dhcp.json"
 	exerciseName         = "exercise.json"
 	bootName             = "boot"
+	scenarioName         = "scenario"
 	disksName            = "disks"
 	diskSuffix           = ".qcow2"
 	seedSuffix           = ".seed"
 )
 
-// dirMode lets others pass through: QEMU runs as a user of its own and reads images and disks below here.
-const dirMode = 0o755
+// Who may do what. QEMU runs as a user of its own and reads images and disks below here, so others may pass through the
+// folders on the way, and see the names of labs; of a lab they see nothing.
+const (
+	dirMode     = 0o755 // what holds the labs, and the images
+	labMode     = 0o711 // a lab, its disks and its consoles
+	privateMode = 0o700 // everything else
+)
+
+// FileMode is that of a lab's files: answers, seeds and secrets are among them.
+const FileMode = 0o600
 
 // ErrLabName is returned for a name that cannot be a lab's folder. Marks are read from objects that anybody with
 // privileges can write, so a name is never trusted as a path.
@@ -188,6 +197,9 @@ func (l Lab) ExerciseFile() string { return filepath.Join(l.dir, exerciseName) }
 // BootFile keeps in which boot of the host the lab was brought up.
 func (l Lab) BootFile() string { return filepath.Join(l.dir, bootName) }
 
+// ScenarioDir is the copy of the lab's scenario, when that is not a built-in one.
+func (l Lab) ScenarioDir() string { return filepath.Join(l.dir, scenarioName) }
+
 // ConsoleDir is the folder of the guests' console logs.
 func (l Lab) ConsoleDir() string { return filepath.Join(l.dir, consoleName) }
 
@@ -240,10 +252,21 @@ func (d Dirs) KeptDisks() ([]string, error) {
 	return slices.Compact(names), err
 }
 
-// Create makes the lab's folders, and makes their names durable.
+// Create makes the lab's folders, and makes their names durable. Folders of a lab that was made by an earlier kvmlab are
+// closed to others.
 func (l Lab) Create() error {
-	for _, dir := range []string{l.run, l.dir, l.LeaseDir(), l.ConsoleDir(), l.CaptureDir()} {
-		if err := os.MkdirAll(dir, dirMode); err != nil {
+	modes := []struct {
+		dir  string
+		mode fs.FileMode
+	}{
+		{l.run, privateMode}, {l.dir, labMode}, {l.LeaseDir(), privateMode}, {l.ConsoleDir(), labMode}, {l.CaptureDir(), privateMode},
+	}
+	for _, m := range modes {
+		err := os.MkdirAll(filepath.Dir(m.dir), dirMode)
+		if err == nil {
+			err = makeDir(m.dir, m.mode)
+		}
+		if err != nil {
 			return fmt.Errorf("create state of lab %q: %w", l.name, err)
 		}
 	}
@@ -255,14 +278,22 @@ func (l Lab) Create() error {
 	return nil
 }
 
+// makeDir makes a folder with a mode, whatever the umask, or gives it to one that is there.
+func makeDir(dir string, mode fs.FileMode) error {
+	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return os.Chmod(dir, mode)
+}
+
 // Remove deletes the lab's files and the folders that are then empty, its own lock last: from then on another
 // command may create the lab anew. Files that kvmlab did not write, and guests' disks, stay. The caller holds the
 // lock and has seen that no object of the lab is left.
 func (l Lab) Remove() error {
 	var errs []error
 	for _, path := range []string{
-		l.LeaseDir(), l.DHCPOrders(), l.ExerciseFile(), l.BootFile(), l.ConsoleDir(), l.CaptureDir(), l.SupervisorLog(),
-		l.LabFile(), l.JournalFile(),
+		l.LeaseDir(), l.DHCPOrders(), l.ExerciseFile(), l.BootFile(), l.ScenarioDir(), l.ConsoleDir(), l.CaptureDir(),
+		l.SupervisorLog(), l.LabFile(), l.JournalFile(),
 	} {
 		errs = append(errs, os.RemoveAll(path))
 	}

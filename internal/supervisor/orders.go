@@ -144,7 +144,7 @@ func (s *Supervisor) obey(order DHCPOrder) error {
 	if err != nil {
 		return fmt.Errorf("write DHCP orders: %w", err)
 	}
-	if err := state.WriteFile(s.files.DHCPOrders(), append(data, '\n'), 0o644); err != nil {
+	if err := state.WriteFile(s.files.DHCPOrders(), append(data, '\n'), state.FileMode); err != nil {
 		return err
 	}
 	if order.Clear || len(order.Faults) > 0 {

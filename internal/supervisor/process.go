@@ -53,7 +53,7 @@ func (p *Process) Start(ctx context.Context) error {
 }
 
 func (p *Process) spawn(ctx context.Context) (err error) {
-	logFile, err := os.OpenFile(p.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	logFile, err := os.OpenFile(p.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("open supervisor log: %w", err)
 	}

@@ -82,6 +82,10 @@ func CreateOverlay(ctx context.Context, path, base string, size int64) error {
 	if err := runTool(ctx, args...); err != nil {
 		return errors.Join(fmt.Errorf("make the disk %s: %w", path, err), removeIfThere(part))
 	}
+	// What a student has on it is nobody else's. While the guest runs, libvirt makes it QEMU's user's.
+	if err := os.Chmod(part, 0o600); err != nil {
+		return errors.Join(fmt.Errorf("make the disk %s: %w", path, err), removeIfThere(part))
+	}
 	return os.Rename(part, path)
 }
 
