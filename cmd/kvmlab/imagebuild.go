@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -132,6 +133,7 @@ func imageError(name, step string, err error) error {
 		badName *image.NameError
 		notOne  *image.NotImageError
 		unknown *image.PackageError
+		sum     *image.ChecksumError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -146,6 +148,10 @@ func imageError(name, step string, err error) error {
 		return diag.New(diag.ImageDamaged, diag.Args{"image": name, "path": corrupt.File, "reason": corrupt.Reason()}).Wrap(err)
 	case errors.As(err, &badName):
 		return diag.New(diag.ImageName, diag.Args{"image": badName.Name, "reason": badName.Problem.String()}).Wrap(err)
+	case errors.As(err, &sum):
+		return diag.New(diag.ImageChecksum, diag.Args{
+			"file": sum.File, "want": hex.EncodeToString(sum.Want), "got": hex.EncodeToString(sum.Got),
+		}).Wrap(err)
 	case errors.As(err, &notOne):
 		return diag.New(diag.NotImage, diag.Args{"file": notOne.File, "reason": notOne.Reason}).Wrap(err)
 	case errors.Is(err, image.ErrNoApt):

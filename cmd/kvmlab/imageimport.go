@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -19,7 +21,10 @@ import (
 )
 
 func newImageImportCmd(a *app) *cobra.Command {
-	var keyFiles []string
+	var (
+		keyFiles []string
+		sum      string
+	)
 	cmd := a.command("import NAME FILE", "image.import")
 	cmd.Args = a.exactArgs("NAME", "FILE")
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -29,21 +34,38 @@ func newImageImportCmd(a *app) *cobra.Command {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	cmd.Flags().StringArrayVar(&keyFiles, "ssh-key", nil, a.T("image.import.flag.ssh-key"))
+	cmd.Flags().StringVar(&sum, "sha256", "", a.T("image.import.flag.sha256"))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return importImage(cmd.Context(), a, args[0], args[1], keyFiles)
+		return importImage(cmd.Context(), a, args[0], args[1], keyFiles, sum)
 	}
 	return cmd
 }
 
-func importImage(ctx context.Context, a *app, name, file string, keyFiles []string) error {
+// parseSum reads a SHA-256 as sha256sum(1) prints it; nil when none was given.
+func parseSum(text string) ([]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+	sum, err := hex.DecodeString(text)
+	if err != nil || len(sum) != sha256.Size {
+		return nil, diag.New(diag.BadFlag, diag.Args{"flag": "--sha256", "value": text, "allowed": "64 hexadecimal digits, as sha256sum prints them"})
+	}
+	return sum, nil
+}
+
+func importImage(ctx context.Context, a *app, name, file string, keyFiles []string, want string) error {
 	keys, err := readKeys(keyFiles)
+	if err != nil {
+		return err
+	}
+	sum, err := parseSum(want)
 	if err != nil {
 		return err
 	}
 	step := a.T("image.step.begin")
 	bar := cliui.StartBar(a.Streams, 0)
 	img, err := image.Import(ctx, image.ImportOptions{
-		Store: a.dirs.ImagesDir(), Name: name, File: file, Keys: keys, Log: a.log,
+		Store: a.dirs.ImagesDir(), Name: name, File: file, SHA256: sum, Keys: keys, Log: a.log,
 		Progress: func(p image.Progress) {
 			step = stepOf(a, p)
 			bar.Set(p.Step, p.Steps, step)

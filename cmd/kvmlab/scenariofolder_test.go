@@ -43,12 +43,15 @@ func TestScenarioFolder(t *testing.T) {
 	}
 	edit("start:\n", fmt.Sprintf("start:\n  - {host: true, run: 'echo start >>%s'}\n", mark))
 
-	for mode, want := range map[fs.FileMode]string{0o777: "KL384", 0o755: "KL386"} {
-		if err := os.Chmod(dir, mode); err != nil {
+	for _, test := range []struct {
+		mode fs.FileMode
+		want string
+	}{{0o777, "KL384"}, {0o755, "KL386"}} {
+		if err := os.Chmod(dir, test.mode); err != nil {
 			t.Fatal(err)
 		}
-		s.refused(t, 2, want, "scenario", "up", dir)
-		s.refused(t, 2, want, "scenario", "test", dir)
+		s.refused(t, 2, test.want, "scenario", "up", dir)
+		s.refused(t, 2, test.want, "scenario", "test", dir)
 	}
 	readme := filepath.Join(dir, "README.ca.md")
 	if err := os.Rename(readme, readme+".away"); err != nil {

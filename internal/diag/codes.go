@@ -285,6 +285,7 @@ const (
 	HostScriptsNeedYes   Code = "KL386" // a scenario wants to run scripts on the host
 	ScenarioNotKept      Code = "KL387" // the lab has no copy of its scenario
 	OutputOdd            Code = "KL388" // the file to be written is a link, or somebody else's
+	ImageChecksum        Code = "KL389" // --sha256 says otherwise
 )
 
 // Lifecycle, supervisor and state (KL600–KL629).

@@ -86,4 +86,13 @@ The file is written by root. A symbolic link would lead root to another file, an
 what belongs to somebody else is not kvmlab's to replace. The new file belongs to
 the user behind sudo.`,
 	},
+	{
+		Code: ImageChecksum, Exit: ExitUsage, Args: []string{"file", "want", "got"},
+		Summary: `{{quote .file}} is not the file that was meant: its SHA-256 is {{.got}}, and not {{.want}}`,
+		Hint:    `download it again, and take the checksum from a page that its maker signs`,
+		Explanation: `
+A cloud image is a whole system that guests will run. Its maker publishes a
+checksum; with --sha256 kvmlab imports the file only when it is that very file.
+What was summed up is what was imported: the file is read once.`,
+	},
 }

@@ -136,3 +136,13 @@ func (e *NameError) Error() string { return fmt.Sprintf("image name %q: %v", e.N
 type NotImageError struct{ File, Reason string }
 
 func (e *NotImageError) Error() string { return e.File + ": " + e.Reason }
+
+// ChecksumError is a file that is not the one that was meant.
+type ChecksumError struct {
+	File      string
+	Want, Got []byte // SHA-256
+}
+
+func (e *ChecksumError) Error() string {
+	return fmt.Sprintf("%s: its SHA-256 is %x, and not %x", e.File, e.Got, e.Want)
+}

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,8 @@ import (
 )
 
 const (
-	importDir = ".import" // of the store: where imports are prepared
+	importDir  = ".import" // of the store: where imports are prepared
+	sourceFile = "source"  // there: the copy of what is imported
 	// importMemory is what an imported system is expected to need, in bytes; its own documentation may ask for more.
 	importMemory = 128 << 20
 )
@@ -26,6 +28,8 @@ type ImportOptions struct {
 	Store string // as in Options
 	Name  string // lower-case letters, digits, ".", "_" and "-"
 	File  string // a qcow2 or raw disk
+	// SHA256 is what the file's checksum must be; nil: anything. It is that of the very bytes that are imported.
+	SHA256 []byte
 	// Keys are SSH public keys, a line each, that guests of the image let in.
 	Keys []string
 	// Progress, if set, is called before each step, in the caller's goroutine.
@@ -35,10 +39,11 @@ type ImportOptions struct {
 
 // Import copies a disk with a system on it into the store, under a name that no
 // image has yet. Guests of it boot from their disk by a BIOS, and learn who they
-// are from a second one: see Seed. The file is read as what its first bytes say,
+// are from a second one: see Seed. The file is opened and read once, into a copy
+// that is what is looked at and used; it is read as what its first bytes say,
 // and never leads to another file. The image is there whole or not at all;
 // what a killed import leaves goes with the next one. Errors: *NameError,
-// *NotImageError, *NoRoomError, *ProgramError, fs.ErrNotExist.
+// *NotImageError, *ChecksumError, *NoRoomError, *ProgramError, fs.ErrNotExist.
 func Import(ctx context.Context, o ImportOptions) (img Image, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -49,10 +54,11 @@ func Import(ctx context.Context, o ImportOptions) (img Image, err error) {
 	if _, err := exec.LookPath("qemu-img"); err != nil {
 		return Image{}, &ProgramError{Program: "qemu-img", Package: "qemu-utils"}
 	}
-	source, err := inspectDisk(ctx, o.File)
+	file, err := openSource(o.File)
 	if err != nil {
 		return Image{}, err
 	}
+	defer func() { err = errors.Join(err, file.Close()) }()
 	work := filepath.Join(o.Store, importDir)
 	if err := makeDirs(work); err != nil {
 		return Image{}, err
@@ -70,18 +76,29 @@ func Import(ctx context.Context, o ImportOptions) (img Image, err error) {
 	if err != nil {
 		return Image{}, err
 	}
-	img, err = o.carryOut(ctx, source, scratch)
+	img, err = o.carryOut(ctx, file, scratch)
 	return img, errors.Join(err, os.RemoveAll(scratch))
 }
 
 // carryOut makes a disk of our own in scratch, and the image of it.
-func (o ImportOptions) carryOut(ctx context.Context, source sourceDisk, scratch string) (Image, error) {
+func (o ImportOptions) carryOut(ctx context.Context, file *os.File, scratch string) (Image, error) {
+	source := sourceDisk{name: o.File, path: filepath.Join(scratch, sourceFile)}
+	sum, err := takeCopy(ctx, file, source.path)
+	if err != nil {
+		return Image{}, err
+	}
+	if o.SHA256 != nil && !bytes.Equal(sum, o.SHA256) {
+		return Image{}, &ChecksumError{File: o.File, Want: o.SHA256, Got: sum}
+	}
+	if err := source.inspect(ctx); err != nil {
+		return Image{}, err
+	}
 	if err := checkRoom(scratch, source.need); err != nil {
 		return Image{}, err
 	}
 	o.report(1, StageDisk)
 	disk := filepath.Join(scratch, diskFile)
-	if err := runTool(ctx, "qemu-img", "convert", "-f", source.format, "-O", "qcow2", o.File, disk); err != nil {
+	if err := runTool(ctx, "qemu-img", "convert", "-f", source.format, "-O", "qcow2", source.path, disk); err != nil {
 		if ctx.Err() != nil {
 			return Image{}, err
 		}

@@ -3,19 +3,25 @@ package image
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
-// sourceDisk is a file that can be imported.
+// sourceDisk is a file that can be imported: a copy of the one that was named, which nobody else can change.
 type sourceDisk struct {
+	name   string // of the file that was named
+	path   string // of the copy
 	format string // "qcow2" or "raw", as qemu-img calls it
 	size   int64  // as a guest sees it, in bytes
 	need   uint64 // what a copy of it takes on disk, in bytes
@@ -47,58 +53,112 @@ var otherKinds = []struct {
 	{32769, "CD001", "it is a CD, such as one to install from: a system that is installed already is needed"},
 }
 
-// inspectDisk tells what a file is by its first bytes, before QEMU sees it: QEMU
-// would follow what a hostile one says to other files of the host. Errors:
-// fs.ErrNotExist and others of reading; *NotImageError.
-func inspectDisk(ctx context.Context, path string) (sourceDisk, error) {
-	head, size, err := readHead(path)
+// inspect tells what a file is by its first bytes, before QEMU sees it: QEMU
+// would follow what a hostile one says to other files of the host. Errors: those
+// of reading; *NotImageError.
+func (d *sourceDisk) inspect(ctx context.Context) error {
+	f, err := os.Open(d.path)
 	if err != nil {
-		return sourceDisk{}, err
+		return err
 	}
-	d := sourceDisk{format: "raw", size: size}
+	format, size, err := kindOf(f, d.name)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	d.format, d.size = format, size
+	reason, err := d.ask(ctx)
+	if err == nil && reason != "" {
+		err = &NotImageError{File: d.name, Reason: reason}
+	}
+	return err
+}
+
+// kindOf reads the beginning of a file, and says what it is, as qemu-img calls it, and how long. name is what it is called.
+// Errors: *NotImageError.
+func kindOf(f *os.File, name string) (format string, size int64, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return "", 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return "", 0, &NotImageError{File: name, Reason: "it is no plain file"}
+	}
+	head := make([]byte, headSize)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", 0, err
+	}
+	head = head[:n]
 	reason := ""
 	for _, kind := range otherKinds {
 		if kind.at < len(head) && bytes.HasPrefix(head[kind.at:], []byte(kind.magic)) {
 			reason = kind.reason
 		}
 	}
+	format = "raw"
 	switch {
 	case reason != "":
 	case bytes.HasPrefix(head, []byte(qcow2Magic)):
-		d.format = "qcow2"
+		format = "qcow2"
 		reason = qcow2Problem(head)
 	default:
-		reason = rawProblem(head, size)
+		reason = rawProblem(head, info.Size())
 	}
-	if reason == "" {
-		reason, err = d.ask(ctx, path)
+	if reason != "" {
+		return "", 0, &NotImageError{File: name, Reason: reason}
 	}
-	if err == nil && reason != "" {
-		err = &NotImageError{File: path, Reason: reason}
-	}
-	return d, err
+	return format, info.Size(), nil
 }
 
-// readHead reads the beginning of a plain file.
-func readHead(path string) (head []byte, size int64, err error) {
-	f, err := os.Open(path)
+// openSource opens the file that is to be imported, once. A FIFO would wait for its writer, so it must not.
+func openSource(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // opened to be read
-	info, err := f.Stat()
+	if _, _, err := kindOf(f, path); err != nil { // before anything is copied
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// takeCopy copies a file into a folder of ours, and returns the SHA-256 of what was copied: whoever can write to the file
+// could change it after it has been looked at. Zeros take no room. Errors: *NoRoomError; the context's.
+func takeCopy(ctx context.Context, f *os.File, path string) (sum []byte, err error) {
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &stat); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	const sector = 512 // the unit of st_blocks (stat(2))
+	if err := checkRoom(filepath.Dir(path), uint64(stat.Blocks)*sector); err != nil {
+		return nil, err
+	}
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, &NotImageError{File: path, Reason: "it is no plain file"}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	hash, block, zeros := sha256.New(), make([]byte, 1<<20), make([]byte, 1<<20)
+	for at := int64(0); ; {
+		n, err := io.ReadFull(f, block)
+		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !last {
+			return nil, err
+		}
+		hash.Write(block[:n])
+		if !bytes.Equal(block[:n], zeros[:n]) {
+			if _, err := out.WriteAt(block[:n], at); err != nil {
+				return nil, err
+			}
+		}
+		at += int64(n)
+		if last {
+			return hash.Sum(nil), out.Truncate(at)
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 	}
-	head = make([]byte, headSize)
-	n, err := io.ReadFull(f, head)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = nil
-	}
-	return head[:n], info.Size(), err
 }
 
 // The rest of a qcow2 header, as far as it can lead out of the file.
@@ -166,9 +226,9 @@ type diskInfo struct {
 }
 
 // ask lets qemu-img, told the format, say the same, and how large a copy is.
-func (d *sourceDisk) ask(ctx context.Context, path string) (problem string, err error) {
+func (d *sourceDisk) ask(ctx context.Context) (problem string, err error) {
 	var info diskInfo
-	if problem, err := d.output(ctx, &info, "info", path); problem != "" || err != nil {
+	if problem, err := d.output(ctx, &info, "info", d.path); problem != "" || err != nil {
 		return problem, err
 	}
 	if info.Backing != "" || info.Specific.Data.DataFile != "" || info.Encrypted {
@@ -177,14 +237,14 @@ func (d *sourceDisk) ask(ctx context.Context, path string) (problem string, err 
 	d.size = info.Size
 	if d.format == "qcow2" {
 		// A check reads the tables only. One that was cut short reads as zeros where it ends.
-		if problem, err := d.output(ctx, &struct{}{}, "check", path); problem != "" || err != nil {
+		if problem, err := d.output(ctx, &struct{}{}, "check", d.path); problem != "" || err != nil {
 			return problem, err
 		}
 	}
 	var measured struct {
 		Required uint64 `json:"required"`
 	}
-	problem, err = d.output(ctx, &measured, "measure", "-O", "qcow2", path)
+	problem, err = d.output(ctx, &measured, "measure", "-O", "qcow2", d.path)
 	d.need = measured.Required
 	return problem, err
 }
