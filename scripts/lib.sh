@@ -7,6 +7,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # The tools of the workshop, at fixed versions so that everybody gets the same verdict.
 readonly GOLANGCI_LINT=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 readonly GOTESTSUM=gotest.tools/gotestsum@v1.13.0
+readonly GOVULNCHECK=golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # kvmlab is one static program (and its supervisor needs that: see detach in internal/supervisor).
 export CGO_ENABLED=0

@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/therootcompany/xz"
+	"github.com/ulikunitz/xz"
 )
 
 // The ar format of deb(5): a magic line, then members with a header of 60 bytes.
@@ -92,7 +92,7 @@ func decompress(r io.Reader) (io.Reader, error) {
 	whole := io.MultiReader(bytes.NewReader(head), r)
 	switch {
 	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
-		return xz.NewReader(whole, xz.DefaultDictMax)
+		return xz.NewReader(whole)
 	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
 		z, err := zstd.NewReader(whole, zstd.WithDecoderConcurrency(1))
 		if err != nil {

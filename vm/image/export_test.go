@@ -33,17 +33,9 @@ func ModuleClosure(files map[string][]byte, builtin, wanted []string) (string, e
 	return string(m.depFile(deps)), err
 }
 
-// ParseTargets gives the sources without "deb" and the key.
+// ParseTargets gives the lines of sources.list.
 func ParseTargets(text string) []string {
-	var sources []string
-	for line := range strings.Lines(parseTargets(text)) {
-		line = strings.TrimPrefix(line, "deb ")
-		if _, rest, found := strings.Cut(line, "] "); found {
-			line = rest
-		}
-		sources = append(sources, strings.TrimSpace(line))
-	}
-	return sources
+	return strings.Split(strings.TrimSpace(parseTargets(text)), "\n")
 }
 
 // PublishMicro puts a micro image with that kernel into a store, as this program builds it or, stale, as another does.

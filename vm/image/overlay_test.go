@@ -87,7 +87,8 @@ Debian|trixie|http://m/debian/|trixie|main
 . nodistro|nodistro|https://deb.nodesource.com/node_20.x/|nodistro|main
 broken
 `)
-	want := []string{"http://m/debian/ bookworm main", "http://m/debian-security/ bookworm-security main"}
+	const deb = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
+	want := []string{deb + "http://m/debian/ bookworm main", deb + "http://m/debian-security/ bookworm-security main"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

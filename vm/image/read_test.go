@@ -7,13 +7,13 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
-	"github.com/ulikunitz/xz"
 
 	"github.com/kvmlab/kvmlab/vm/image"
 )
@@ -42,7 +42,12 @@ func pack(tb testing.TB, how string, content []byte) []byte {
 	var err error
 	switch how {
 	case "xz":
-		w, err = xz.NewWriter(&b)
+		cmd := exec.CommandContext(tb.Context(), "xz", "--stdout", "--check=crc32")
+		cmd.Stdin, cmd.Stdout = bytes.NewReader(content), &b
+		if err := cmd.Run(); err != nil {
+			tb.Fatalf("xz: %v", err)
+		}
+		return b.Bytes()
 	case "zst":
 		w, err = zstd.NewWriter(&b)
 	default:

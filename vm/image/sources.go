@@ -21,6 +21,10 @@ func debianSources(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("ask apt for its sources: %w", err)
 	}
+	// Without it apt would believe whatever key the host believes, for whatever else.
+	if _, err := os.Stat(debianKeyring); err != nil {
+		return "", &ProgramError{Program: debianKeyring, Package: "debian-archive-keyring"}
+	}
 	text := parseTargets(string(out))
 	if text == "" {
 		return "", ErrNoDebian
@@ -28,12 +32,8 @@ func debianSources(ctx context.Context) (string, error) {
 	return text, nil
 }
 
-// parseTargets keeps what is Debian's own, once each.
+// parseTargets keeps what is Debian's own, once each, signed by Debian's keys and no other.
 func parseTargets(targets string) string {
-	signed := ""
-	if _, err := os.Stat(debianKeyring); err == nil {
-		signed = "[signed-by=" + debianKeyring + "] "
-	}
 	var b strings.Builder
 	seen := map[string]bool{}
 	for line := range strings.Lines(targets) {
@@ -42,7 +42,7 @@ func parseTargets(targets string) string {
 			continue
 		}
 		suite, _, _ := strings.Cut(fields[1], "-")
-		source := fmt.Sprintf("deb %s%s %s %s\n", signed, fields[2], fields[3], fields[4])
+		source := fmt.Sprintf("deb [signed-by=%s] %s %s %s\n", debianKeyring, fields[2], fields[3], fields[4])
 		if suite != debianSuite || strings.HasSuffix(fields[1], "-backports") || seen[source] {
 			continue
 		}
