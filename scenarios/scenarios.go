@@ -96,12 +96,12 @@ func Open(name string) (*Scenario, error) {
 // [diag.Diagnostic] for a file that is missing, or is no plain file.
 func OpenDir(dir string) (*Scenario, error) { return openDir(dir, nil) }
 
-// OpenTrusted is [OpenDir] for a scenario that root is to bring up: a folder that others than root and the user could change
-// is refused with a [diag.Diagnostic].
+// OpenTrusted is [OpenDir] for a scenario that root is to bring up: a folder that others than root and the user could
+// change is refused with a [diag.Diagnostic].
 func OpenTrusted(dir string, user userfile.Owner) (*Scenario, error) { return openDir(dir, &user) }
 
-// OpenCopy reads a copy that [Scenario.Files] were written to; origin is the folder that they came from, by which messages
-// name it.
+// OpenCopy reads a copy that [Scenario.Files] were written to; origin is the folder that they came from, by which
+// messages name it.
 func OpenCopy(dir, origin string) (*Scenario, error) {
 	s, err := openDir(dir, nil)
 	if err == nil {

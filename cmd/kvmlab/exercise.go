@@ -37,8 +37,8 @@ type progress struct {
 	Last     map[string]string    `json:"last"`   // the state of each check when it was tried last
 }
 
-// beginning is an exercise that a lab is to be of: the progress that it begins with, and the files of its scenario when that
-// is not built in.
+// beginning is an exercise that a lab is to be of: the progress that it begins with, and the files of its scenario
+// when that is not built in.
 type beginning struct {
 	progress
 
@@ -80,8 +80,9 @@ func openExercise(a *app, name, command string) (*exercise, error) {
 	return e, err
 }
 
-// open reads the exercise's scenario. One that is not built in is read from the copy that was made when its lab came up, in
-// the state, and never again from where it came from: whoever can write there would be root with the next check.
+// open reads the exercise's scenario. One that is not built in is read from the copy that was made when its lab came
+// up, in the state, and never again from where it came from: whoever can write there would be root with the next
+// check.
 func (e *exercise) open() (*scenarios.Scenario, error) {
 	if e.progress.Dir == "" {
 		return builtIn(e.progress.Scenario)
@@ -146,8 +147,8 @@ func writeProgress(files state.Lab, p progress) error {
 	return state.WriteFile(files.ExerciseFile(), append(data, '\n'), state.FileMode)
 }
 
-// announce notes which exercise a lab is of, and keeps its scenario. An exercise that is there already keeps what its student
-// has done.
+// announce notes which exercise a lab is of, and keeps its scenario. An exercise that is there already keeps what its
+// student has done.
 func (a *app) announce(name string, begins beginning) error {
 	files, err := a.dirs.Lab(name)
 	if err != nil {

@@ -48,7 +48,9 @@ func parseSum(text string) ([]byte, error) {
 	}
 	sum, err := hex.DecodeString(text)
 	if err != nil || len(sum) != sha256.Size {
-		return nil, diag.New(diag.BadFlag, diag.Args{"flag": "--sha256", "value": text, "allowed": "64 hexadecimal digits, as sha256sum prints them"})
+		return nil, diag.New(diag.BadFlag, diag.Args{
+			"flag": "--sha256", "value": text, "allowed": "64 hexadecimal digits, as sha256sum prints them",
+		})
 	}
 	return sum, nil
 }

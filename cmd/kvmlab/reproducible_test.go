@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// TestBinaryIsReproducible builds the program twice, in two folders with two caches, one of them empty: the same source
-// gives the same octets, so that whoever has the source can see that a binary is made of it. Not in parallel: it uses all
-// processors.
+// TestBinaryIsReproducible builds the program twice, in two folders with two caches, one of them empty: the same
+// source gives the same octets, so that whoever has the source can see that a binary is made of it. Not in parallel:
+// it uses all processors.
 func TestBinaryIsReproducible(t *testing.T) { //nolint:paralleltest // see above
 	var sums [2][sha256.Size]byte
 	for i := range sums {

@@ -59,7 +59,8 @@ func (a *app) writeScenario(dir string, files map[string][]byte) (err error) {
 			return err
 		}
 		_, err = file.Write(text)
-		if err := errors.Join(err, file.Chmod(0o644), file.Close()); err != nil { // others may read it: it is for students
+		// Others may read it: it is for students.
+		if err := errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
 			return err
 		}
 	}

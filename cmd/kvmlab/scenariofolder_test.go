@@ -21,8 +21,8 @@ func folder(t *testing.T, name string) string {
 	return dir
 }
 
-// TestScenarioFolder: a scenario that is not built in is brought up only from where nobody else can write, with a yes to what
-// it runs on the host, and is never read again from there.
+// TestScenarioFolder: a scenario that is not built in is brought up only from where nobody else can write, with a yes
+// to what it runs on the host, and is never read again from there.
 func TestScenarioFolder(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t)

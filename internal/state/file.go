@@ -51,7 +51,7 @@ func (l Lab) WriteScenario(files map[string][]byte) (err error) {
 			err = fmt.Errorf("keep scenario of lab %q: %w", l.name, err)
 		}
 	}()
-	next := l.ScenarioDir() + ".new"
+	next := l.ScenarioDir() + newSuffix
 	if err := errors.Join(os.RemoveAll(next), os.Mkdir(next, privateMode)); err != nil {
 		return err
 	}

@@ -41,13 +41,14 @@ const (
 	exerciseName         = "exercise.json"
 	bootName             = "boot"
 	scenarioName         = "scenario"
+	newSuffix            = ".new" // of a scenario that is being written
 	disksName            = "disks"
 	diskSuffix           = ".qcow2"
 	seedSuffix           = ".seed"
 )
 
-// Who may do what. QEMU runs as a user of its own and reads images and disks below here, so others may pass through the
-// folders on the way, and see the names of labs; of a lab they see nothing.
+// Who may do what. QEMU runs as a user of its own and reads images and disks below here, so others may pass through
+// the folders on the way, and see the names of labs; of a lab they see nothing.
 const (
 	dirMode     = 0o755 // what holds the labs, and the images
 	labMode     = 0o711 // a lab, its disks and its consoles
@@ -252,14 +253,15 @@ func (d Dirs) KeptDisks() ([]string, error) {
 	return slices.Compact(names), err
 }
 
-// Create makes the lab's folders, and makes their names durable. Folders of a lab that was made by an earlier kvmlab are
-// closed to others.
+// Create makes the lab's folders, and makes their names durable. Folders of a lab that was made by an earlier kvmlab
+// are closed to others.
 func (l Lab) Create() error {
 	modes := []struct {
 		dir  string
 		mode fs.FileMode
 	}{
-		{l.run, privateMode}, {l.dir, labMode}, {l.LeaseDir(), privateMode}, {l.ConsoleDir(), labMode}, {l.CaptureDir(), privateMode},
+		{l.run, privateMode}, {l.dir, labMode}, {l.LeaseDir(), privateMode}, {l.ConsoleDir(), labMode},
+		{l.CaptureDir(), privateMode},
 	}
 	for _, m := range modes {
 		err := os.MkdirAll(filepath.Dir(m.dir), dirMode)
@@ -292,8 +294,8 @@ func makeDir(dir string, mode fs.FileMode) error {
 func (l Lab) Remove() error {
 	var errs []error
 	for _, path := range []string{
-		l.LeaseDir(), l.DHCPOrders(), l.ExerciseFile(), l.BootFile(), l.ScenarioDir(), l.ConsoleDir(), l.CaptureDir(),
-		l.SupervisorLog(), l.LabFile(), l.JournalFile(),
+		l.LeaseDir(), l.DHCPOrders(), l.ExerciseFile(), l.BootFile(), l.ScenarioDir(), l.ScenarioDir() + newSuffix,
+		l.ConsoleDir(), l.CaptureDir(), l.SupervisorLog(), l.LabFile(), l.JournalFile(),
 	} {
 		errs = append(errs, os.RemoveAll(path))
 	}

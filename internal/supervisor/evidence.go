@@ -75,9 +75,9 @@ var (
 	kindOctets  = [frameKinds]int{kindDHCP: 8 << 20, kindARP: 4 << 20, kindICMP: 8 << 20}
 )
 
-// shelfKey tells whose budget a frame is on. Requests count on their sender, and so do answers, but for each client apart:
-// what somebody makes a server send to him must not use up what it has sent to others. Between stations of the lab each
-// type of message has its own, so that a client's thousand DISCOVERs leave its ACK.
+// shelfKey tells whose budget a frame is on. Requests count on their sender, and so do answers, but for each client
+// apart: what somebody makes a server send to him must not use up what it has sent to others. Between stations of the
+// lab each type of message has its own, so that a client's thousand DISCOVERs leave its ACK.
 type shelfKey struct {
 	kind           frameKind
 	sender, client macgen.MAC
@@ -97,6 +97,11 @@ func cost(f capture.Frame) int { return len(f.Data) + frameCost }
 // newest is the number of the newest frame.
 func (s *shelf) newest() uint64 { return s.frames[len(s.frames)-1].Serial }
 
+// less orders shelves by how much they hold, and then by how long nothing came.
+func (s *shelf) less(other *shelf) bool {
+	return cmp.Or(cmp.Compare(len(s.frames), len(other.frames)), cmp.Compare(s.newest(), other.newest())) < 0
+}
+
 // shrink lets the oldest frames go until no more than so many octets are left, or one frame.
 func (s *shelf) shrink(most int) (gone int) {
 	drop := 0
@@ -110,8 +115,8 @@ func (s *shelf) shrink(most int) (gone int) {
 	return gone
 }
 
-// evidence keeps the frames of the kinds that are taught and checked with: the newest of every sender, in memory, from the
-// moment on at which they are seen. What one sender sends pushes out nothing of another.
+// evidence keeps the frames of the kinds that are taught and checked with: the newest of every sender, in memory, from
+// the moment on at which they are seen. What one sender sends pushes out nothing of another.
 type evidence struct {
 	ours      func(macgen.MAC) bool // stations of the lab
 	shelves   map[shelfKey]*shelf
@@ -181,15 +186,15 @@ func (e *evidence) place(kind frameKind, f capture.Frame) (key shelfKey, known b
 	return key, known
 }
 
-// leastOf is the stranger who is forgotten for a new one: one who has sent least, of those the one who was silent longest.
-// A flood of addresses thereby pushes out its own.
+// leastOf is the stranger who is forgotten for a new one: one who has sent least, of those the one who was silent
+// longest. A flood of addresses thereby pushes out its own.
 func (e *evidence) leastOf(kind frameKind, but *shelf) *shelf {
 	var least *shelf
 	for _, s := range e.shelves {
 		if s.known || s.key.kind != kind || s == but {
 			continue
 		}
-		if least == nil || cmp.Or(cmp.Compare(len(s.frames), len(least.frames)), cmp.Compare(s.newest(), least.newest())) < 0 {
+		if least == nil || s.less(least) {
 			least = s
 		}
 	}

@@ -11,8 +11,8 @@ import (
 // logSlack is how many octets of frames that are kept no more a log may hold beside twice what is kept.
 const logSlack = 4 << 20
 
-// evidenceLog is the evidence on disk: every frame is appended as it comes. When the file has grown, what is still kept
-// is written anew, and only then the old file removed.
+// evidenceLog is the evidence on disk: every frame is appended as it comes. When the file has grown, what is still
+// kept is written anew, and only then the old file removed.
 type evidenceLog struct {
 	dir    string
 	links  []capture.Link
@@ -67,8 +67,8 @@ func eachFrame(path string, do func(capture.Frame)) error {
 	}
 }
 
-// write appends a frame that kept holds already. While the disk is full the frame is in memory alone; it goes to the disk
-// with the others when there is room again.
+// write appends a frame that kept holds already. While the disk is full the frame is in memory alone; it goes to the
+// disk with the others when there is room again.
 func (l *evidenceLog) write(f capture.Frame, kept *evidence) error {
 	err := errDiskFull
 	if (l.tape == nil || l.behind || l.tape.size >= l.limit) && !l.pause.lasts(f.Time) {
@@ -89,7 +89,8 @@ func (l *evidenceLog) write(f capture.Frame, kept *evidence) error {
 	return nil
 }
 
-// renew writes a file that holds what is kept, under a name that nobody reads, and puts it into the place of the old ones.
+// renew writes a file that holds what is kept, under a name that nobody reads, and puts it into the place of the old
+// ones.
 func (l *evidenceLog) renew(kept *evidence) error {
 	next, err := l.copy(kept)
 	if err != nil {

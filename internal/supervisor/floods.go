@@ -21,8 +21,8 @@ type Flood struct {
 	Seconds uint64    `json:"seconds"`           // how many such seconds there have been
 }
 
-// floodRates are the packets of one sender in one second from which on they are a flood. A ping every second, a scan of a
-// subnet or a class whose guests all start at once stay below; a download does, because its packets are large.
+// floodRates are the packets of one sender in one second from which on they are a flood. A ping every second, a scan
+// of a subnet or a class whose guests all start at once stay below; a download does, because its packets are large.
 var floodRates = [frameKinds]uint64{kindOther: 10_000, kindDHCP: 200, kindARP: 500, kindICMP: 500}
 
 // What is remembered at the most: unknown senders in one second, and floods.

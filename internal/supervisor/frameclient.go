@@ -39,8 +39,8 @@ func (c *Client) Frames(ctx context.Context, since string) (*FrameStream, error)
 	return &FrameStream{Reader: reader, client: c, id: query.Get("id"), body: body}, nil
 }
 
-// Evidence gives the frames that are kept for checks, up to what is on the wire now: the newest DHCP, ARP and ICMP of every
-// station, in their order. Close ends it. Errors: [ErrBusy].
+// Evidence gives the frames that are kept for checks, up to what is on the wire now: the newest DHCP, ARP and ICMP of
+// every station, in their order. Close ends it. Errors: [ErrBusy].
 func (c *Client) Evidence(ctx context.Context) (*FrameStream, error) {
 	body, err := c.get(ctx, "/v1/evidence", nil)
 	if err != nil {

@@ -35,6 +35,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 	stop := w.supervise()
+	w.connected()
 	before := message(macPC1, macPC1, capture.Discover, 1)
 	w.transmit(before)
 	const sent = 10000 // 14 MB

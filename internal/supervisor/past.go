@@ -9,8 +9,8 @@ import (
 	"github.com/kvmlab/kvmlab/netsetup/capture"
 )
 
-// pastOther reads the ring of what is no evidence, oldest frame first. One file is open at a time; a file that the ring has
-// dropped before its turn is left out, and what was written after the beginning is not read.
+// pastOther reads the ring of what is no evidence, oldest frame first. One file is open at a time; a file that the
+// ring has dropped before its turn is left out, and what was written after the beginning is not read.
 type pastOther struct {
 	files  []string
 	last   int64 // octets of the newest file
@@ -73,8 +73,8 @@ func (p *pastOther) close() {
 	p.file, p.reader = nil, nil
 }
 
-// past is everything that was captured and is still kept, in the order of the numbers: the evidence, which is in memory, and
-// the rest on disk.
+// past is everything that was captured and is still kept, in the order of the numbers: the evidence, which is in
+// memory, and the rest on disk.
 type past struct {
 	evidence []capture.Frame
 	other    *pastOther

@@ -20,8 +20,8 @@ const (
 	readerPatience  = time.Minute // how long a reader may leave unread what is sent to it
 )
 
-// ownListener accepts only processes of the user that the supervisor runs as. The socket's mode says the same; this holds
-// when somebody has changed that.
+// ownListener accepts only processes of the user that the supervisor runs as. The socket's mode says the same; this
+// holds when somebody has changed that.
 type ownListener struct{ *net.UnixListener }
 
 // Accept closes the connections of others.
@@ -48,7 +48,9 @@ func ownPeer(conn *net.UnixConn) bool {
 		peer   *unix.Ucred
 		failed error
 	)
-	err = raw.Control(func(fd uintptr) { peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	err = raw.Control(func(fd uintptr) {
+		peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
 	return errors.Join(err, failed) == nil && peer.Uid == uint32(os.Geteuid())
 }
 

@@ -27,8 +27,9 @@ func descriptors(tb testing.TB) int {
 	return len(entries)
 }
 
-// TestReadersAreFew: three hundred readers that do not read cost the supervisor a bounded number of descriptors, and do not
-// keep it from answering; when they are gone there is room again. Not in parallel: it counts this process's files.
+// TestReadersAreFew: three hundred readers that do not read cost the supervisor a bounded number of descriptors, and
+// do not keep it from answering; when they are gone there is room again. Not in parallel: it counts this process's
+// files.
 func TestReadersAreFew(t *testing.T) { //nolint:paralleltest // see above
 	w := newWired(t)
 	w.supervise()

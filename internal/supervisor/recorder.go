@@ -47,7 +47,9 @@ type drain struct {
 
 // openRecorder begins to listen on every bridge. A lab without bridges has nothing to listen on.
 func openRecorder(l *lab.Lab, dir, netNS string, logger *slog.Logger) (_ *recorder, err error) {
-	r := &recorder{hub: newFrameHub(), dir: dir, logger: logger, hosts: map[macgen.MAC]bool{}, streams: map[string]chan struct{}{}}
+	r := &recorder{
+		hub: newFrameHub(), dir: dir, logger: logger, hosts: map[macgen.MAC]bool{}, streams: map[string]chan struct{}{},
+	}
 	for _, bridge := range l.Bridges {
 		r.links = append(r.links, capture.Link{
 			Name: bridge.Name, Description: fmt.Sprintf("bridge %s of lab %s", bridge.Name, l.Name),
@@ -150,7 +152,8 @@ func (r *recorder) read(ctx context.Context, source *capture.Source) error {
 	}
 }
 
-// take numbers a frame, keeps it and shows it. A disk that is full does not end the lab: the frame is shown all the same.
+// take numbers a frame, keeps it and shows it. A disk that is full does not end the lab: the frame is shown all the
+// same.
 func (r *recorder) take(f capture.Frame) {
 	kind := kindOf(f.Data)
 	r.mu.Lock()

@@ -8,8 +8,8 @@ import (
 	"github.com/kvmlab/kvmlab/netsetup/capture"
 )
 
-// A lab's rolling capture is the evidence, which has budgets (see evidence), and everything else, which is kept in a ring of
-// files.
+// A lab's rolling capture is the evidence, which has budgets (see evidence), and everything else, which is kept in a
+// ring of files.
 const (
 	rollingFileSize = 4 << 20 // octets, after which the next file begins
 	rollingFiles    = 4

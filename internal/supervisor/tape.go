@@ -16,8 +16,8 @@ import (
 // tapeSuffix is that of the files that a lab's capture is kept in: "dhcp-00000001.pcapng".
 const tapeSuffix = ".pcapng"
 
-// tape is a capture file that is being written. A frame is on it whole or not at all, and is handed to the kernel at once,
-// so that it survives the end of this process, however it ends.
+// tape is a capture file that is being written. A frame is on it whole or not at all, and is handed to the kernel at
+// once, so that it survives the end of this process, however it ends.
 type tape struct {
 	file  *os.File
 	block bytes.Buffer

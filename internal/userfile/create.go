@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Create opens a file to be written, for the owner alone, and gives it to him. A plain file that is there is replaced, and
-// only when it is the owner's or root's. A FIFO or a device of theirs is written to, for somebody may wait there. The error
-// is an *[OddError] for a symbolic link and for what is somebody else's.
+// Create opens a file to be written, for the owner alone, and gives it to him. A plain file that is there is replaced,
+// and only when it is the owner's or root's. A FIFO or a device of theirs is written to, for somebody may wait there.
+// The error is an *[OddError] for a symbolic link and for what is somebody else's.
 func Create(path string, owner Owner) (*os.File, error) {
 	var stat unix.Stat_t
 	err := unix.Lstat(path, &stat)

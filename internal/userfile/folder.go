@@ -1,5 +1,5 @@
-// Package userfile reads files that people hand to a program that runs as root, and writes files that are to be theirs,
-// without being led elsewhere by links, devices and pipes.
+// Package userfile reads files that people hand to a program that runs as root, and writes files that are to be
+// theirs, without being led elsewhere by links, devices and pipes.
 package userfile
 
 import (
@@ -47,8 +47,8 @@ func OpenFolder(path string) (*Folder, error) {
 // Close closes the folder.
 func (f *Folder) Close() error { return f.file.Close() }
 
-// ReadFile reads a plain file of at most so many octets. The error is an *[OddError] for anything else than a plain file,
-// or a longer one, and wraps fs.ErrNotExist for a name that is not there.
+// ReadFile reads a plain file of at most so many octets. The error is an *[OddError] for anything else than a plain
+// file, or a longer one, and wraps fs.ErrNotExist for a name that is not there.
 func (f *Folder) ReadFile(name string, most int64) (_ []byte, err error) {
 	path := filepath.Join(f.path, name)
 	// O_PATH opens nothing yet: a FIFO would wait for its writer, and a device might do something.
@@ -117,8 +117,8 @@ func kindOf(mode uint32) string {
 	}
 }
 
-// Trust looks whether only root and one user can change the folder, the folders that it lies in, and the files that were
-// read. The error is an *[OddError] that names the first that others can change.
+// Trust looks whether only root and one user can change the folder, the folders that it lies in, and the files that
+// were read. The error is an *[OddError] that names the first that others can change.
 func (f *Folder) Trust(user Owner) error {
 	for _, file := range f.files {
 		if why := user.distrusts(file.stat, false); why != "" {

@@ -47,8 +47,8 @@ func traps(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// TestReadFileReadsPlainFiles: plain files are read, and everything else is refused at once, also what nobody writes to and
-// what has no end.
+// TestReadFileReadsPlainFiles: plain files are read, and everything else is refused at once, also what nobody writes
+// to and what has no end.
 func TestReadFileReadsPlainFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -19,9 +19,9 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestFollowerIsBounded: floods of addresses, of names and of exchanges leave the memory of whoever watches bounded, what it
-// knows of the lab's own stations as it was, and an exchange that is under way in one piece. Not in parallel: it measures
-// the heap.
+// TestFollowerIsBounded: floods of addresses, of names and of exchanges leave the memory of whoever watches bounded,
+// what it knows of the lab's own stations as it was, and an exchange that is under way in one piece. Not in parallel:
+// it measures the heap.
 func TestFollowerIsBounded(t *testing.T) { //nolint:paralleltest // see above
 	names := watch.NewNames()
 	names.Tell(pcMAC, "pc1", watch.Client)

@@ -35,7 +35,8 @@ type Record struct {
 	after  *ClientView // the client after the message
 }
 
-// Follower turns packets into records, one after the other. Packets that know their number keep it; others are counted.
+// Follower turns packets into records, one after the other. Packets that know their number keep it; others are
+// counted.
 type Follower struct {
 	Names   *Names
 	Tracker *Tracker

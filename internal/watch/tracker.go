@@ -77,8 +77,8 @@ func (t *Tracker) view(address capture.HardwareAddr) *ClientView {
 	return &seen
 }
 
-// What is followed at the most. A client that makes up exchanges forgets its own; of too many clients those are forgotten
-// that have no lease and were silent longest.
+// What is followed at the most. A client that makes up exchanges forgets its own; of too many clients those are
+// forgotten that have no lease and were silent longest.
 const (
 	exchangesKept = 1024 // of each client
 	clientsKept   = 4096

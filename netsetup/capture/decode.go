@@ -38,8 +38,8 @@ func newDecoder(f Frame) *decoder {
 	length := max(f.Length, len(f.Data))
 	return &decoder{
 		p: &Packet{
-			Time: f.Time, Interface: f.Interface, LinkType: f.Link, Length: length, Captured: len(f.Data), Comment: f.Comment,
-			Serial: f.Serial, data: f.Data,
+			Time: f.Time, Interface: f.Interface, LinkType: f.Link, Length: length, Captured: len(f.Data),
+			Comment: f.Comment, Serial: f.Serial, data: f.Data,
 			layout: layout{arp: -1, ip: -1, icmp: -1, udp: -1, dhcp: -1},
 		},
 		b:   f.Data,

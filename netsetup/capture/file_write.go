@@ -90,8 +90,8 @@ func (w *Writer) AddLink(link Link) error {
 	return nil
 }
 
-// Write writes a frame with its comment and its number, if it has them. A frame of a link that was not described before
-// describes it. It takes Ethernet frames only, as every link of a lab carries.
+// Write writes a frame with its comment and its number, if it has them. A frame of a link that was not described
+// before describes it. It takes Ethernet frames only, as every link of a lab carries.
 func (w *Writer) Write(f Frame) error {
 	if f.Link != LinkEthernet {
 		return fmt.Errorf("write frame to capture file: a %s frame among Ethernet frames", f.Link)

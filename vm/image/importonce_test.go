@@ -14,8 +14,8 @@ import (
 	"github.com/kvmlab/kvmlab/vm/image"
 )
 
-// TestImportReadsOnce: what is looked at is what is imported, also when somebody puts another file into its place, or writes
-// into it, once it has been looked at.
+// TestImportReadsOnce: what is looked at is what is imported, also when somebody puts another file into its place, or
+// writes into it, once it has been looked at.
 func TestImportReadsOnce(t *testing.T) {
 	nstest.RequireCommand(t, "qemu-img")
 	secret := rawDisk(t, diskSectors)
@@ -58,7 +58,8 @@ func TestImportReadsOnce(t *testing.T) {
 	}
 }
 
-// TestImportChecksum: --sha256 refuses any other file, and leaves nothing of it; what is no plain file is refused at once.
+// TestImportChecksum: --sha256 refuses any other file, and leaves nothing of it; what is no plain file is refused at
+// once.
 func TestImportChecksum(t *testing.T) {
 	nstest.RequireCommand(t, "qemu-img")
 	store, file := t.TempDir(), rawDisk(t, diskSectors)

@@ -73,8 +73,8 @@ func (d *sourceDisk) inspect(ctx context.Context) error {
 	return err
 }
 
-// kindOf reads the beginning of a file, and says what it is, as qemu-img calls it, and how long. name is what it is called.
-// Errors: *NotImageError.
+// kindOf reads the beginning of a file, and says what it is, as qemu-img calls it, and how long. name is what it is
+// called. Errors: *NotImageError.
 func kindOf(f *os.File, name string) (format string, size int64, err error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -122,8 +122,8 @@ func openSource(path string) (*os.File, error) {
 	return f, nil
 }
 
-// takeCopy copies a file into a folder of ours, and returns the SHA-256 of what was copied: whoever can write to the file
-// could change it after it has been looked at. Zeros take no room. Errors: *NoRoomError; the context's.
+// takeCopy copies a file into a folder of ours, and returns the SHA-256 of what was copied: whoever can write to the
+// file could change it after it has been looked at. Zeros take no room. Errors: *NoRoomError; the context's.
 func takeCopy(ctx context.Context, f *os.File, path string) (sum []byte, err error) {
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &stat); err != nil {
