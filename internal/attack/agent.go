@@ -27,89 +27,115 @@ type liar struct {
 }
 
 // agentLies take over the guest agent's port. Each lasts for the time of a flood, and gives the port back.
-func agentLies() []attack {
-	forever := func(map[string]any) any { return map[string]any{"exited": false} }
-	return []attack{
-		{"agent/silent", "never answers", lie(&liar{raw: func(*liar, string) error { return nil }})},
-		{"agent/endless-octets", "answers with octets without an end and without a line",
-			lie(&liar{raw: func(l *liar, _ string) error { return l.spout(strings.Repeat("x", 4096)) }})},
-		{"agent/endless-lines", "answers with objects without an end",
-			lie(
-				&liar{raw: func(l *liar, _ string) error { return l.spout(strings.Repeat("{\"return\":{}}\n", 300)) }},
-			)},
-		{"agent/wrong-identifier", "answers each synchronisation with another's number",
-			lie(&liar{reply: answers{"guest-sync": value(7), "guest-sync-delimited": value(7)}})},
-		{"agent/not-json", "answers with words that are no JSON",
-			lie(&liar{raw: func(l *liar, _ string) error { return l.write("}{ <html>\x00\xff\xff[[[,\n") }})},
-		{"agent/deep-json", "answers with 100000 lists in lists",
-			lie(&liar{reply: answers{"guest-exec": raw(strings.Repeat("[", 100000) + strings.Repeat("]", 100000))}})},
-		{"agent/wrong-types", "answers with other kinds of values than were asked for", lie(&liar{reply: answers{
+var agentLies = []attack{
+	{"agent/silent", "never answers", lie(&liar{raw: func(*liar, string) error { return nil }})},
+	{
+		"agent/endless-octets", "answers with octets without an end and without a line",
+		lie(&liar{raw: func(l *liar, _ string) error { return l.spout(strings.Repeat("x", 4096)) }}),
+	},
+	{
+		"agent/endless-lines", "answers with objects without an end",
+		lie(
+			&liar{raw: func(l *liar, _ string) error { return l.spout(strings.Repeat("{\"return\":{}}\n", 300)) }},
+		),
+	},
+	{
+		"agent/wrong-identifier", "answers each synchronisation with another's number",
+		lie(&liar{reply: answers{"guest-sync": value(7), "guest-sync-delimited": value(7)}}),
+	},
+	{
+		"agent/not-json", "answers with words that are no JSON",
+		lie(&liar{raw: func(l *liar, _ string) error { return l.write("}{ <html>\x00\xff\xff[[[,\n") }}),
+	},
+	{
+		"agent/deep-json", "answers with 100000 lists in lists",
+		lie(&liar{reply: answers{"guest-exec": raw(strings.Repeat("[", 100000) + strings.Repeat("]", 100000))}}),
+	},
+	{"agent/wrong-types", "answers with other kinds of values than were asked for", lie(&liar{reply: answers{
+		"guest-exec": raw(
+			`{"pid":"../../etc/passwd"}`,
+		),
+		"guest-exec-status": raw(`{"exited":"yes","exitcode":1e99,"out-data":[1]}`),
+		"guest-file-open":   raw(`{"x":1}`),
+	}})},
+	{
+		"agent/huge-numbers", "process identifiers, exit statuses and handles beyond all integers",
+		lie(&liar{reply: answers{
 			"guest-exec": raw(
-				`{"pid":"../../etc/passwd"}`,
-			),
-			"guest-exec-status": raw(`{"exited":"yes","exitcode":1e99,"out-data":[1]}`),
-			"guest-file-open":   raw(`{"x":1}`),
-		}})},
-		{"agent/huge-numbers", "process identifiers, exit statuses and handles beyond all integers",
-			lie(&liar{reply: answers{
-				"guest-exec": raw(
-					`{"pid":` + strings.Repeat("9", 3000) + `}`,
-				), "guest-file-open": raw("-9223372036854775808"),
-			}})},
-		{"agent/never-done", "says for ever that a command is running",
-			lie(&liar{reply: answers{"guest-exec-status": forever}})},
-		{"agent/endless-file", "a file that has always more: cp until the host's disk is full",
-			lie(&liar{reply: answers{"guest-file-read": chunkOf(1 << 20)}})},
-		{"agent/endless-small-file", "the same in pieces of one octet",
-			lie(&liar{reply: answers{"guest-file-read": chunkOf(1)}})},
-		{"agent/huge-output", "a command whose output is 3 MB in one answer, each time it is asked",
-			lie(&liar{reply: answers{"guest-exec-status": status("x", 2<<20)}})},
-		{"agent/endless-status", "an exit status that is read without an end", lie(&liar{reply: answers{
-			"guest-exec-status": forever, "guest-file-read": value(chunk(bytes.Repeat([]byte("7"), 1<<20), false)),
-		}})},
-		{"agent/no-base64", "pieces that are not base64", lie(&liar{reply: answers{
-			"guest-file-read": raw(
-				`{"count":9,"buf-b64":"!!!!","eof":false}`,
-			), "guest-exec-status": raw(`{"exited":true,"exitcode":0,"out-data":"%%%"}`),
-		}})},
-		{"agent/wrong-counts", "says that other numbers of octets were written or read", lie(&liar{reply: answers{
-			"guest-file-write": raw(
-				`{"count":-1,"eof":true}`,
-			), "guest-file-read": raw(`{"count":99999999,"buf-b64":"","eof":false}`),
-		}})},
-		{"agent/late", "answers each command after 8 s", lie(&liar{raw: late})},
-		{"agent/slow", "answers with an octet a second", lie(&liar{raw: slow})},
-		{"agent/error-words", "refuses everything with escape sequences",
-			lie(&liar{raw: func(l *liar, command string) error {
-				if strings.HasPrefix(command, "guest-sync") || command == "guest-ping" {
-					return l.honest(command)
-				}
-				return l.encode(
-					map[string]any{
-						"error": map[string]any{"class": "GenericError", "desc": strings.ToValidUTF8(worst, "?")},
-					},
-				)
-			}})},
-		{"agent/huge-error", "refuses everything with words of 3 MB",
-			lie(&liar{raw: func(l *liar, command string) error {
-				if strings.HasPrefix(command, "guest-sync") || command == "guest-ping" {
-					return l.honest(command)
-				}
-				return l.encode(
-					map[string]any{
-						"error": map[string]any{"class": "GenericError", "desc": strings.Repeat("\x1b[2Jx", 500000)},
-					},
-				)
-			}})},
-		{"agent/paths", "answers where a path is expected with paths that lead elsewhere",
-			lie(&liar{reply: answers{"guest-exec-status": status("d/../../../../etc/cron.d/x\n\x1b[2J", 1)}})},
-		{"agent/false-checksum", "gives a file and another file's checksum", lie(&liar{reply: answers{
-			"guest-exec-status": status(strings.Repeat("0", 64)+"  -\n", 1), "guest-file-read": fileOnce(),
-		}})},
-		{"agent/reopens", "opens and closes its port as often as it can", reopens},
-		{"agent/unasked", "talks without having been asked", unasked},
-	}
+				`{"pid":` + strings.Repeat("9", 3000) + `}`,
+			), "guest-file-open": raw("-9223372036854775808"),
+		}}),
+	},
+	{
+		"agent/never-done", "says for ever that a command is running",
+		lie(&liar{reply: answers{"guest-exec-status": value(running)}}),
+	},
+	{
+		"agent/endless-file", "a file that has always more: cp until the host's disk is full",
+		lie(&liar{reply: answers{"guest-file-read": chunkOf(1 << 20)}}),
+	},
+	{
+		"agent/endless-small-file", "the same in pieces of one octet",
+		lie(&liar{reply: answers{"guest-file-read": chunkOf(1)}}),
+	},
+	{
+		"agent/huge-output", "a command whose output is 3 MB in one answer, each time it is asked",
+		lie(&liar{reply: answers{"guest-exec-status": status("x", 2<<20)}}),
+	},
+	{"agent/endless-status", "an exit status that is read without an end", lie(&liar{reply: answers{
+		"guest-exec-status": value(running), "guest-file-read": value(chunk(bytes.Repeat([]byte("7"), 1<<20), false)),
+	}})},
+	{"agent/no-base64", "pieces that are not base64", lie(&liar{reply: answers{
+		"guest-file-read": raw(
+			`{"count":9,"buf-b64":"!!!!","eof":false}`,
+		), "guest-exec-status": raw(`{"exited":true,"exitcode":0,"out-data":"%%%"}`),
+	}})},
+	{"agent/wrong-counts", "says that other numbers of octets were written or read", lie(&liar{reply: answers{
+		"guest-file-write": raw(
+			`{"count":-1,"eof":true}`,
+		), "guest-file-read": raw(`{"count":99999999,"buf-b64":"","eof":false}`),
+	}})},
+	{"agent/late", "answers each command after 8 s", lie(&liar{raw: late})},
+	{"agent/slow", "answers with an octet a second", lie(&liar{raw: slow})},
+	{
+		"agent/error-words", "refuses everything with escape sequences",
+		lie(&liar{raw: func(l *liar, command string) error {
+			if strings.HasPrefix(command, "guest-sync") || command == "guest-ping" {
+				return l.honest(command)
+			}
+			return l.encode(
+				map[string]any{
+					"error": map[string]any{"class": "GenericError", "desc": strings.ToValidUTF8(worst, "?")},
+				},
+			)
+		}}),
+	},
+	{
+		"agent/huge-error", "refuses everything with words of 3 MB",
+		lie(&liar{raw: func(l *liar, command string) error {
+			if strings.HasPrefix(command, "guest-sync") || command == "guest-ping" {
+				return l.honest(command)
+			}
+			return l.encode(
+				map[string]any{
+					"error": map[string]any{"class": "GenericError", "desc": strings.Repeat("\x1b[2Jx", 500000)},
+				},
+			)
+		}}),
+	},
+	{
+		"agent/paths", "answers where a path is expected with paths that lead elsewhere",
+		lie(&liar{reply: answers{"guest-exec-status": status("d/../../../../etc/cron.d/x\n\x1b[2J", 1)}}),
+	},
+	{"agent/false-checksum", "gives a file and another file's checksum", lie(&liar{reply: answers{
+		"guest-exec-status": status(strings.Repeat("0", 64)+"  -\n", 1), "guest-file-read": fileOnce(),
+	}})},
+	{"agent/reopens", "opens and closes its port as often as it can", reopens},
+	{"agent/unasked", "talks without having been asked", unasked},
 }
+
+// running is a command that has not ended.
+var running = map[string]any{"exited": false}
 
 type answers = map[string]func(map[string]any) any
 

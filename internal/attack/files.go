@@ -15,144 +15,172 @@ import (
 )
 
 // fileTraps are files of a student's server that `check` reads, and programs that it reads them with.
-func fileTraps() []attack {
-	return []attack{
-		{"files/include-bomb", "dhcpd.conf that includes forty files that include forty files, six deep",
-			files(includeBomb("/etc/dhcp/", "dhcpd.conf", "include \"%s\";\n"))},
-		{"files/include-self", "dhcpd.conf that includes itself, and two that include each other",
-			files(map[string]string{
-				"/etc/dhcp/dhcpd.conf": strings.Repeat(
-					"include \"/etc/dhcp/dhcpd.conf\";\ninclude \"/etc/dhcp/b.conf\";\n",
-					20,
+var fileTraps = []attack{
+	{
+		"files/include-bomb", "dhcpd.conf that includes forty files that include forty files, six deep",
+		files(includeBomb("/etc/dhcp/", "dhcpd.conf", "include \"%s\";\n")),
+	},
+	{
+		"files/include-self", "dhcpd.conf that includes itself, and two that include each other",
+		files(map[string]string{
+			"/etc/dhcp/dhcpd.conf": strings.Repeat(
+				"include \"/etc/dhcp/dhcpd.conf\";\ninclude \"/etc/dhcp/b.conf\";\n",
+				20,
+			),
+			"/etc/dhcp/b.conf": strings.Repeat("include \"/etc/dhcp/dhcpd.conf\";\n", 20),
+		}),
+	},
+	{"files/include-chain", "2000 files in a chain of includes", includeChain},
+	{
+		"files/dnsmasq-conf-file", "conf-file lines that name one another, six deep",
+		files(includeBomb("/etc/dnsmasq.d/", "a.conf", "conf-file=%s\n")),
+	},
+	{"files/dnsmasq-conf-dir", "conf-dir that is its own folder, and one with 5000 files", confDir},
+	{
+		"files/interfaces-source", "source lines that name one another, with globs, six deep",
+		files(includeBomb("/etc/network/interfaces.d/", "../interfaces", "source %s*\n")),
+	},
+	{"files/deep-braces", "200000 blocks in blocks", files(map[string]string{
+		"/etc/dhcp/dhcpd.conf":     strings.Repeat("group {\n", 200000),
+		"/etc/kea/kea-dhcp4.conf":  strings.Repeat("[", 200000) + strings.Repeat("]", 200000),
+		"/etc/dhcp/also-deep.conf": strings.Repeat("{", 250000),
+	})},
+	{"files/brace-bushes", "blocks in blocks, each begun again on every line, none ended", files(map[string]string{
+		"/etc/dhcp/dhcpd.conf": strings.Repeat(
+			"subnet 192.168.1.0 netmask 255.255.255.0 { range {{{{{{{{ } ",
+			4000,
+		),
+		"/etc/kea/kea-dhcp4.conf": strings.Repeat(`{"a":[{"b":[`, 20000),
+	})},
+	{
+		"files/long-line", "a line of 8 MB",
+		files(
+			map[string]string{
+				"/etc/dhcp/dhcpd.conf": strings.Repeat("a", 8<<20),
+				"/etc/dnsmasq.conf":    "dhcp-range=" + strings.Repeat("1,", 2<<20),
+			},
+		),
+	},
+	{
+		"files/many-lines", "a file of 120000 mistakes",
+		files(
+			map[string]string{
+				"/etc/dhcp/dhcpd.conf": strings.Repeat("}\n", 120000),
+				"/etc/dnsmasq.conf":    strings.Repeat("x\n", 120000),
+			},
+		),
+	},
+	{"files/quotes", "words, comments and characters that never end", files(map[string]string{
+		"/etc/dhcp/dhcpd.conf": strings.Repeat("option domain-name \"x\\\" \n", 9000) + "/*",
+		"/etc/kea/kea-dhcp4.conf": "{ \"Dhcp4\": " + strings.Repeat(
+			`"\u00`,
+			40000,
+		) + "/* " + strings.Repeat(
+			"// /* ",
+			9000,
+		),
+	})},
+	{"files/octets", "every octet, zeros, and broken UTF-8", files(map[string]string{
+		"/etc/dhcp/dhcpd.conf": strings.Repeat(
+			everyOctet(),
+			400,
+		),
+		"/etc/dnsmasq.conf":       strings.Repeat("\x00", 200000),
+		"/etc/network/interfaces": "iface \xff\xfe\xed\xa0\x80 inet static\n",
+	})},
+	{"files/huge", "64 MB of configuration, and of leases", func(context.Context, *guest) error {
+		line := strings.Repeat("lease 192.168.1.2 { ends never; binding state active; }\n", 1<<14)
+		return errors.Join(write("/var/lib/dhcp/dhcpd.leases", line, 64), write("/etc/dhcp/dhcpd.conf", line, 64))
+	}},
+	{"files/sparse", "files of a terabyte that take no room", func(context.Context, *guest) error {
+		return errors.Join(
+			sparse("/etc/dhcp/dhcpd.conf", 1<<40),
+			sparse("/var/lib/dhcp/dhcpd.leases", 1<<40),
+			sparse("/etc/dnsmasq.d/a", 1<<40),
+		)
+	}},
+	{"files/fifo", "pipes and sockets where files should be", func(context.Context, *guest) error {
+		return errors.Join(
+			aside("/etc/dhcp/dhcpd.conf"),
+			syscall.Mkfifo("/etc/dhcp/dhcpd.conf", 0o644),
+			aside("/etc/resolv.conf"),
+			syscall.Mkfifo("/etc/resolv.conf", 0o644),
+			aside("/etc/dnsmasq.d/pipe"),
+			syscall.Mkfifo("/etc/dnsmasq.d/pipe", 0o644),
+		)
+	}},
+	{
+		"files/device-links", "links to devices, and to the kernel's endless files",
+		func(context.Context, *guest) error {
+			return errors.Join(
+				link("/dev/zero", "/etc/dhcp/dhcpd.conf"),
+				link("/dev/urandom", "/etc/dnsmasq.d/random"),
+				link("/proc/kmsg", "/etc/dhcp/kmsg.conf"),
+				link(
+					"/proc/kcore",
+					"/etc/dhcp/kcore.conf",
 				),
-				"/etc/dhcp/b.conf": strings.Repeat("include \"/etc/dhcp/dhcpd.conf\";\n", 20),
-			})},
-		{"files/include-chain", "2000 files in a chain of includes", includeChain},
-		{"files/dnsmasq-conf-file", "conf-file lines that name one another, six deep",
-			files(includeBomb("/etc/dnsmasq.d/", "a.conf", "conf-file=%s\n"))},
-		{"files/dnsmasq-conf-dir", "conf-dir that is its own folder, and one with 5000 files", confDir},
-		{"files/interfaces-source", "source lines that name one another, with globs, six deep",
-			files(includeBomb("/etc/network/interfaces.d/", "../interfaces", "source %s*\n"))},
-		{"files/deep-braces", "200000 blocks in blocks", files(map[string]string{
-			"/etc/dhcp/dhcpd.conf":     strings.Repeat("group {\n", 200000),
-			"/etc/kea/kea-dhcp4.conf":  strings.Repeat("[", 200000) + strings.Repeat("]", 200000),
-			"/etc/dhcp/also-deep.conf": strings.Repeat("{", 250000),
-		})},
-		{"files/brace-bushes", "blocks in blocks, each begun again on every line, none ended", files(map[string]string{
-			"/etc/dhcp/dhcpd.conf": strings.Repeat(
-				"subnet 192.168.1.0 netmask 255.255.255.0 { range {{{{{{{{ } ",
-				4000,
-			),
-			"/etc/kea/kea-dhcp4.conf": strings.Repeat(`{"a":[{"b":[`, 20000),
-		})},
-		{"files/long-line", "a line of 8 MB",
-			files(
-				map[string]string{
-					"/etc/dhcp/dhcpd.conf": strings.Repeat("a", 8<<20),
-					"/etc/dnsmasq.conf":    "dhcp-range=" + strings.Repeat("1,", 2<<20),
-				},
-			)},
-		{"files/many-lines", "a file of 120000 mistakes",
-			files(
-				map[string]string{
-					"/etc/dhcp/dhcpd.conf": strings.Repeat("}\n", 120000),
-					"/etc/dnsmasq.conf":    strings.Repeat("x\n", 120000),
-				},
-			)},
-		{"files/quotes", "words, comments and characters that never end", files(map[string]string{
-			"/etc/dhcp/dhcpd.conf": strings.Repeat("option domain-name \"x\\\" \n", 9000) + "/*",
-			"/etc/kea/kea-dhcp4.conf": "{ \"Dhcp4\": " + strings.Repeat(
-				`"\u00`,
-				40000,
-			) + "/* " + strings.Repeat(
-				"// /* ",
-				9000,
-			),
-		})},
-		{"files/octets", "every octet, zeros, and broken UTF-8", files(map[string]string{
-			"/etc/dhcp/dhcpd.conf": strings.Repeat(
-				everyOctet(),
-				400,
-			),
-			"/etc/dnsmasq.conf":       strings.Repeat("\x00", 200000),
-			"/etc/network/interfaces": "iface \xff\xfe\xed\xa0\x80 inet static\n",
-		})},
-		{"files/huge", "64 MB of configuration, and of leases", func(context.Context, *guest) error {
-			line := strings.Repeat("lease 192.168.1.2 { ends never; binding state active; }\n", 1<<14)
-			return errors.Join(write("/var/lib/dhcp/dhcpd.leases", line, 64), write("/etc/dhcp/dhcpd.conf", line, 64))
-		}},
-		{"files/sparse", "files of a terabyte that take no room", func(context.Context, *guest) error {
-			return errors.Join(
-				sparse("/etc/dhcp/dhcpd.conf", 1<<40),
-				sparse("/var/lib/dhcp/dhcpd.leases", 1<<40),
-				sparse("/etc/dnsmasq.d/a", 1<<40),
+				link("/dev/zero", "/var/lib/dhcp/dhcpd.leases"),
+				put(
+					"/etc/network/interfaces",
+					"source /dev/zero\nsource /proc/kcore\nsource /etc/dhcp/kmsg.conf\n",
+				),
 			)
-		}},
-		{"files/fifo", "pipes and sockets where files should be", func(context.Context, *guest) error {
+		},
+	},
+	{
+		"files/link-loop", "links that lead in circles, and folders that hold themselves",
+		func(context.Context, *guest) error {
 			return errors.Join(
-				aside("/etc/dhcp/dhcpd.conf"),
-				syscall.Mkfifo("/etc/dhcp/dhcpd.conf", 0o644),
-				aside("/etc/resolv.conf"),
-				syscall.Mkfifo("/etc/resolv.conf", 0o644),
-				aside("/etc/dnsmasq.d/pipe"),
-				syscall.Mkfifo("/etc/dnsmasq.d/pipe", 0o644),
+				link("/etc/dhcp/b.conf", "/etc/dhcp/dhcpd.conf"),
+				link("/etc/dhcp/dhcpd.conf", "/etc/dhcp/b.conf"),
+				link("/etc/dnsmasq.d", "/etc/dnsmasq.d/again"),
+				put("/etc/dnsmasq.conf", "conf-dir=/etc/dnsmasq.d/again/again/again\n"),
 			)
-		}},
-		{"files/device-links", "links to devices, and to the kernel's endless files",
-			func(context.Context, *guest) error {
-				return errors.Join(
-					link("/dev/zero", "/etc/dhcp/dhcpd.conf"),
-					link("/dev/urandom", "/etc/dnsmasq.d/random"),
-					link("/proc/kmsg", "/etc/dhcp/kmsg.conf"),
-					link(
-						"/proc/kcore",
-						"/etc/dhcp/kcore.conf",
-					),
-					link("/dev/zero", "/var/lib/dhcp/dhcpd.leases"),
-					put(
-						"/etc/network/interfaces",
-						"source /dev/zero\nsource /proc/kcore\nsource /etc/dhcp/kmsg.conf\n",
-					),
-				)
-			}},
-		{"files/link-loop", "links that lead in circles, and folders that hold themselves",
-			func(context.Context, *guest) error {
-				return errors.Join(
-					link("/etc/dhcp/b.conf", "/etc/dhcp/dhcpd.conf"),
-					link("/etc/dhcp/dhcpd.conf", "/etc/dhcp/b.conf"),
-					link("/etc/dnsmasq.d", "/etc/dnsmasq.d/again"),
-					put("/etc/dnsmasq.conf", "conf-dir=/etc/dnsmasq.d/again/again/again\n"),
-				)
-			}},
-		{"files/many", "10000 files of 256 KiB that take no room", func(context.Context, *guest) error {
-			errs := []error{aside("/etc/dhcp/many"), aside("/etc/dhcp/dhcpd.conf")}
-			errs = append(errs, os.WriteFile("/etc/dhcp/dhcpd.conf", []byte("subnet {\n"), 0o644))
-			for i := range 10000 {
-				name := fmt.Sprintf("/etc/dhcp/many-%d.conf", i)
-				errs = append(errs, os.WriteFile(name, nil, 0o644), os.Truncate(name, 256<<10))
-			}
-			return errors.Join(append(errs, remember(deed{Shell: "find /etc/dhcp -name 'many-*' -delete"}))...)
-		}},
-		{"files/gzip-bomb", "a tar in the place of tar: 2 MB that unpack to 1.6 GB of files",
-			fake("/usr/bin/tar", "gzip-bomb")},
-		{"files/gzip-zeros", "a tar whose one file is a gigabyte of zeros in a megabyte",
-			fake("/usr/bin/tar", "gzip-zeros")},
-		{"files/gzip-names", "a tar of 20000 files of long names that lead out of it",
-			fake("/usr/bin/tar", "tar-names")},
-		{"files/not-base64", "a base64 that prints 3 MB of something else", fake("/usr/bin/base64", "noise")},
-		{"files/ip-links", "an ip that tells of 20000 links with 10 addresses each", fake("/usr/sbin/ip", "links")},
-		{"files/ip-deep", "an ip whose JSON is 9000 deep, and numbers with a million digits",
-			fake("/usr/sbin/ip", "deep-json")},
-		{"files/sockets", "an ss that tells of 40000 sockets", fake("/usr/bin/ss", "sockets")},
-		{"files/journal", "a journalctl that prints 3 MB of lines of a server, all errors",
-			fake("/usr/bin/journalctl", "journal")},
-		{"files/endless-output", "a journalctl that never ends", fake("/usr/bin/journalctl", "endless")},
-		{"files/hanging", "a systemctl that never answers", fakeScript("/usr/bin/systemctl", "exec sleep 100000")},
-		{"files/own-sections", "a journal that holds the sections of kvmlab's own script",
-			fakeScript("/usr/bin/journalctl", "printf '@files\\nH4sI\\n@links\\n[]\\n@time x y\\n@end\\n@end\\n'")},
-		{"files/own-clock", "a date in the year 300000, and a negative one",
-			fakeScript("/usr/bin/date", "echo 9999999999999.999999999999999999999999")},
-	}
+		},
+	},
+	{"files/many", "10000 files of 256 KiB that take no room", func(context.Context, *guest) error {
+		errs := []error{aside("/etc/dhcp/many"), aside("/etc/dhcp/dhcpd.conf")}
+		errs = append(errs, os.WriteFile("/etc/dhcp/dhcpd.conf", []byte("subnet {\n"), 0o644))
+		for i := range 10000 {
+			name := fmt.Sprintf("/etc/dhcp/many-%d.conf", i)
+			errs = append(errs, os.WriteFile(name, nil, 0o644), os.Truncate(name, 256<<10))
+		}
+		return errors.Join(append(errs, remember(deed{Shell: "find /etc/dhcp -name 'many-*' -delete"}))...)
+	}},
+	{
+		"files/gzip-bomb", "a tar in the place of tar: 2 MB that unpack to 1.6 GB of files",
+		fake("/usr/bin/tar", "gzip-bomb"),
+	},
+	{
+		"files/gzip-zeros", "a tar whose one file is a gigabyte of zeros in a megabyte",
+		fake("/usr/bin/tar", "gzip-zeros"),
+	},
+	{
+		"files/gzip-names", "a tar of 20000 files of long names that lead out of it",
+		fake("/usr/bin/tar", "tar-names"),
+	},
+	{"files/not-base64", "a base64 that prints 3 MB of something else", fake("/usr/bin/base64", "noise")},
+	{"files/ip-links", "an ip that tells of 20000 links with 10 addresses each", fake("/usr/sbin/ip", "links")},
+	{
+		"files/ip-deep", "an ip whose JSON is 9000 deep, and numbers with a million digits",
+		fake("/usr/sbin/ip", "deep-json"),
+	},
+	{"files/sockets", "an ss that tells of 40000 sockets", fake("/usr/bin/ss", "sockets")},
+	{
+		"files/journal", "a journalctl that prints 3 MB of lines of a server, all errors",
+		fake("/usr/bin/journalctl", "journal"),
+	},
+	{"files/endless-output", "a journalctl that never ends", fake("/usr/bin/journalctl", "endless")},
+	{"files/hanging", "a systemctl that never answers", fakeScript("/usr/bin/systemctl", "exec sleep 100000")},
+	{
+		"files/own-sections", "a journal that holds the sections of kvmlab's own script",
+		fakeScript("/usr/bin/journalctl", "printf '@files\\nH4sI\\n@links\\n[]\\n@time x y\\n@end\\n@end\\n'"),
+	},
+	{
+		"files/own-clock", "a date in the year 300000, and a negative one",
+		fakeScript("/usr/bin/date", "echo 9999999999999.999999999999999999999999"),
+	},
 }
 
 func everyOctet() string {

@@ -73,100 +73,116 @@ func asServer(from mac, src netip.Addr, m message) []byte {
 }
 
 // dhcpFrames is what kvmlab's own DHCP server and decoder have to stand.
-func dhcpFrames() []attack {
-	return []attack{
-		{"dhcp/starvation", "a lease for each of 3000 made-up clients, taken with DISCOVER and REQUEST",
-			flood(6000, func(g *guest, i uint32) []byte {
-				m := message{xid: i / 2, chaddr: numbered(i / 2), options: kind(discover)}
-				if i%2 == 1 {
-					m.options = slices.Concat(
-						kind(request),
-						address(50, sameSubnet(g.host, i/2%9)),
-						address(54, g.host),
-					)
-				}
-				return asClient(m)
-			})},
-		{"dhcp/identifiers", "3000 client identifiers of one card, of the greatest length",
-			flood(3000, func(g *guest, i uint32) []byte {
-				id := append(be32(i), full(250)...)
-				return asClient(
-					message{xid: i, chaddr: g.self, options: slices.Concat(kind(discover), opt(61, id...))},
+var dhcpFrames = []attack{
+	{
+		"dhcp/starvation", "a lease for each of 3000 made-up clients, taken with DISCOVER and REQUEST",
+		flood(6000, func(g *guest, i uint32) []byte {
+			m := message{xid: i / 2, chaddr: numbered(i / 2), options: kind(discover)}
+			if i%2 == 1 {
+				m.options = slices.Concat(
+					kind(request),
+					address(50, sameSubnet(g.host, i/2%9)),
+					address(54, g.host),
 				)
-			})},
-		{"dhcp/decline", "DECLINE for every address of the subnet, in the name of as many clients",
-			flood(2000, func(g *guest, i uint32) []byte {
-				return asClient(
-					message{
-						xid:     i,
-						chaddr:  numbered(i),
-						options: slices.Concat(kind(decline), address(50, sameSubnet(g.host, i)), address(54, g.host)),
-					},
-				)
-			})},
-		{"dhcp/malformed", "messages with wrong lengths, cookies, kinds and options that contain themselves",
-			once(malformed)},
-		{"dhcp/mutants", "5000 messages with random octets changed", flood(5000, mutant())},
-		{"dhcp/many-options", "every option code with every length that fits, and one option a hundred times",
-			once(manyOptions)},
-		{"dhcp/relay-reflection", "relayed requests whose relay is the host, loopback, or an address outside",
-			flood(600, func(g *guest, i uint32) []byte {
-				relays := []netip.Addr{
-					outside,
-					g.host,
-					netip.MustParseAddr("127.0.0.1"),
-					allIPv4,
-					allHosts,
-					netip.MustParseAddr("10.5.0.1"),
-					g.neighbour,
-				}
-				m := message{
+			}
+			return asClient(m)
+		}),
+	},
+	{
+		"dhcp/identifiers", "3000 client identifiers of one card, of the greatest length",
+		flood(3000, func(g *guest, i uint32) []byte {
+			id := append(be32(i), full(250)...)
+			return asClient(
+				message{xid: i, chaddr: g.self, options: slices.Concat(kind(discover), opt(61, id...))},
+			)
+		}),
+	},
+	{
+		"dhcp/decline", "DECLINE for every address of the subnet, in the name of as many clients",
+		flood(2000, func(g *guest, i uint32) []byte {
+			return asClient(
+				message{
 					xid:     i,
 					chaddr:  numbered(i),
-					giaddr:  relays[int(i)%len(relays)],
-					options: slices.Concat(kind(discover), text(82, "\x01\x04port")),
-				}
-				return udp(g.hostMAC, g.self, g.addr, g.host, 67, 67, m.bytes())
-			})},
-		{"dhcp/false-servers", "OFFERs of 3000 servers that are not there",
-			flood(3000, func(g *guest, i uint32) []byte {
-				options := slices.Concat(kind(offer), address(54, stranger(i)), opt(51, be32(600)...))
-				return asServer(
-					numbered(i),
-					stranger(i),
-					message{xid: i, yiaddr: g.addr, chaddr: g.self, options: options},
-				)
-			})},
-		{"dhcp/inform", "3000 INFORMs with everything that can be asked for",
-			flood(3000, func(g *guest, i uint32) []byte {
-				every := make([]byte, 254)
-				for j := range every {
-					every[j] = byte(j + 1)
-				}
-				m := message{
-					xid:     i,
-					ciaddr:  g.addr,
-					chaddr:  g.self,
-					options: slices.Concat(kind(inform), opt(55, every...), opt(57, be16(65535)...)),
-				}
-				return udp(g.hostMAC, g.self, g.addr, g.host, 68, 67, m.bytes())
-			})},
-		{"dhcp/release-storm", "DISCOVER, REQUEST and RELEASE of one address 2000 times: the lease store's file",
-			flood(6000, func(g *guest, i uint32) []byte {
-				m := message{xid: i / 3, chaddr: numbered(7)}
-				mine := sameSubnet(g.host, 7)
-				switch i % 3 {
-				case 0:
-					m.options = slices.Concat(kind(discover), address(50, mine))
-				case 1:
-					m.options = slices.Concat(kind(request), address(50, mine), address(54, g.host))
-				default:
-					m.ciaddr = mine
-					m.options = slices.Concat(kind(release), address(54, g.host))
-				}
-				return asClient(m)
-			})},
-	}
+					options: slices.Concat(kind(decline), address(50, sameSubnet(g.host, i)), address(54, g.host)),
+				},
+			)
+		}),
+	},
+	{
+		"dhcp/malformed", "messages with wrong lengths, cookies, kinds and options that contain themselves",
+		once(malformed),
+	},
+	{"dhcp/mutants", "5000 messages with random octets changed", flood(5000, mutant())},
+	{
+		"dhcp/many-options", "every option code with every length that fits, and one option a hundred times",
+		once(manyOptions),
+	},
+	{
+		"dhcp/relay-reflection", "relayed requests whose relay is the host, loopback, or an address outside",
+		flood(600, func(g *guest, i uint32) []byte {
+			relays := []netip.Addr{
+				outside,
+				g.host,
+				netip.MustParseAddr("127.0.0.1"),
+				allIPv4,
+				allHosts,
+				netip.MustParseAddr("10.5.0.1"),
+				g.neighbour,
+			}
+			m := message{
+				xid:     i,
+				chaddr:  numbered(i),
+				giaddr:  relays[int(i)%len(relays)],
+				options: slices.Concat(kind(discover), text(82, "\x01\x04port")),
+			}
+			return udp(g.hostMAC, g.self, g.addr, g.host, 67, 67, m.bytes())
+		}),
+	},
+	{
+		"dhcp/false-servers", "OFFERs of 3000 servers that are not there",
+		flood(3000, func(g *guest, i uint32) []byte {
+			options := slices.Concat(kind(offer), address(54, stranger(i)), opt(51, be32(600)...))
+			return asServer(
+				numbered(i),
+				stranger(i),
+				message{xid: i, yiaddr: g.addr, chaddr: g.self, options: options},
+			)
+		}),
+	},
+	{
+		"dhcp/inform", "3000 INFORMs with everything that can be asked for",
+		flood(3000, func(g *guest, i uint32) []byte {
+			every := make([]byte, 254)
+			for j := range every {
+				every[j] = byte(j + 1)
+			}
+			m := message{
+				xid:     i,
+				ciaddr:  g.addr,
+				chaddr:  g.self,
+				options: slices.Concat(kind(inform), opt(55, every...), opt(57, be16(65535)...)),
+			}
+			return udp(g.hostMAC, g.self, g.addr, g.host, 68, 67, m.bytes())
+		}),
+	},
+	{
+		"dhcp/release-storm", "DISCOVER, REQUEST and RELEASE of one address 2000 times: the lease store's file",
+		flood(6000, func(g *guest, i uint32) []byte {
+			m := message{xid: i / 3, chaddr: numbered(7)}
+			mine := sameSubnet(g.host, 7)
+			switch i % 3 {
+			case 0:
+				m.options = slices.Concat(kind(discover), address(50, mine))
+			case 1:
+				m.options = slices.Concat(kind(request), address(50, mine), address(54, g.host))
+			default:
+				m.ciaddr = mine
+				m.options = slices.Concat(kind(release), address(54, g.host))
+			}
+			return asClient(m)
+		}),
+	},
 }
 
 // malformed are messages that no client sends.
@@ -185,7 +201,12 @@ func malformed(g *guest) [][]byte {
 		}
 	}
 	for _, options := range [][]byte{
-		{53}, {53, 0}, {53, 2, 1, 1}, {55, 0}, {61, 0}, {82, 3, 1, 255, 0},
+		{53},
+		{53, 0},
+		{53, 2, 1, 1},
+		{55, 0},
+		{61, 0},
+		{82, 3, 1, 255, 0},
 		opt(52, 3), slices.Concat(kind(discover), opt(52, 3), opt(52, 3)), // overload that begins again
 		slices.Concat(kind(discover), []byte{12, 255, 'a'}),
 		slices.Concat(kind(discover), []byte{119, 4, 1, 'a', 0xc0, 0}), // a compressed name that points at itself
@@ -249,68 +270,72 @@ func manyOptions(g *guest) [][]byte {
 }
 
 // evidenceFloods would push what decides a check out of the rolling capture.
-func evidenceFloods() []attack {
-	return []attack{
-		{"evidence/icmp", "pings as fast as they go out", flood(0, func(g *guest, i uint32) []byte {
-			return ping(g.neighbourMAC, g.self, g.addr, g.neighbour, 5, uint16(i), 56)
-		})},
-		{"evidence/icmp-large", "large pings as fast as they go out", flood(0, func(g *guest, i uint32) []byte {
-			return ping(g.hostMAC, g.self, g.addr, g.host, 6, uint16(i), 1400)
-		})},
-		{"evidence/arp", "ARP of made-up senders as fast as it goes out", flood(0, func(g *guest, i uint32) []byte {
-			return arp(
-				broadcast,
-				numbered(i),
-				arpRequest,
-				numbered(i),
-				sameSubnet(g.host, i),
-				mac{},
-				sameSubnet(g.host, i+1),
-			)
-		})},
-		{"evidence/dhcp", "DISCOVERs of made-up clients as fast as they go out",
-			flood(0, func(_ *guest, i uint32) []byte {
-				return asClient(
-					message{
-						xid:     i,
-						chaddr:  numbered(i),
-						options: slices.Concat(kind(discover), text(12, strings.Repeat("x", 60))),
-					},
-				)
-			})},
-		{"evidence/dhcp-of-neighbour", "DISCOVERs in a neighbour's name as fast as they go out",
-			flood(0, func(g *guest, i uint32) []byte {
-				return asClient(
-					message{
-						xid:     i,
-						chaddr:  g.neighbourMAC,
-						options: slices.Concat(kind(discover), text(60, strings.Repeat("x", 200))),
-					},
-				)
-			})},
-		{"evidence/dhcp-large", "the largest DHCP messages, of one sender", flood(0, func(g *guest, i uint32) []byte {
+var evidenceFloods = []attack{
+	{"evidence/icmp", "pings as fast as they go out", flood(0, func(g *guest, i uint32) []byte {
+		return ping(g.neighbourMAC, g.self, g.addr, g.neighbour, 5, uint16(i), 56)
+	})},
+	{"evidence/icmp-large", "large pings as fast as they go out", flood(0, func(g *guest, i uint32) []byte {
+		return ping(g.hostMAC, g.self, g.addr, g.host, 6, uint16(i), 1400)
+	})},
+	{"evidence/arp", "ARP of made-up senders as fast as it goes out", flood(0, func(g *guest, i uint32) []byte {
+		return arp(
+			broadcast,
+			numbered(i),
+			arpRequest,
+			numbered(i),
+			sameSubnet(g.host, i),
+			mac{},
+			sameSubnet(g.host, i+1),
+		)
+	})},
+	{
+		"evidence/dhcp", "DISCOVERs of made-up clients as fast as they go out",
+		flood(0, func(_ *guest, i uint32) []byte {
 			return asClient(
 				message{
 					xid:     i,
-					chaddr:  g.self,
-					options: append(kind(discover), slices.Repeat(text(43, strings.Repeat("x", 240)), 4)...),
+					chaddr:  numbered(i),
+					options: slices.Concat(kind(discover), text(12, strings.Repeat("x", 60))),
 				},
 			)
-		})},
-		{"evidence/mixed", "ICMP, ARP, DHCP and UDP in turn", flood(0, func(g *guest, i uint32) []byte {
-			switch i % 4 {
-			case 0:
-				return ping(broadcast, numbered(i), g.addr, allIPv4, 5, uint16(i), 1000)
-			case 1:
-				return arp(broadcast, numbered(i), arpReply, numbered(i), g.host, broadcast, g.host)
-			case 2:
-				return asClient(message{xid: i, chaddr: numbered(i), options: kind(discover)})
-			}
-			return udp(broadcast, numbered(i), g.addr, allIPv4, 9, 9, full(1000))
-		})},
-		{"evidence/forged-exchange", "an ACK for a neighbour in the name of the host's server, again and again",
-			forgedExchange},
-	}
+		}),
+	},
+	{
+		"evidence/dhcp-of-neighbour", "DISCOVERs in a neighbour's name as fast as they go out",
+		flood(0, func(g *guest, i uint32) []byte {
+			return asClient(
+				message{
+					xid:     i,
+					chaddr:  g.neighbourMAC,
+					options: slices.Concat(kind(discover), text(60, strings.Repeat("x", 200))),
+				},
+			)
+		}),
+	},
+	{"evidence/dhcp-large", "the largest DHCP messages, of one sender", flood(0, func(g *guest, i uint32) []byte {
+		return asClient(
+			message{
+				xid:     i,
+				chaddr:  g.self,
+				options: append(kind(discover), slices.Repeat(text(43, strings.Repeat("x", 240)), 4)...),
+			},
+		)
+	})},
+	{"evidence/mixed", "ICMP, ARP, DHCP and UDP in turn", flood(0, func(g *guest, i uint32) []byte {
+		switch i % 4 {
+		case 0:
+			return ping(broadcast, numbered(i), g.addr, allIPv4, 5, uint16(i), 1000)
+		case 1:
+			return arp(broadcast, numbered(i), arpReply, numbered(i), g.host, broadcast, g.host)
+		case 2:
+			return asClient(message{xid: i, chaddr: numbered(i), options: kind(discover)})
+		}
+		return udp(broadcast, numbered(i), g.addr, allIPv4, 9, 9, full(1000))
+	})},
+	{
+		"evidence/forged-exchange", "an ACK for a neighbour in the name of the host's server, again and again",
+		forgedExchange,
+	},
 }
 
 // forgedExchange says in the server's name that a neighbour has got an address that it has not.

@@ -9,192 +9,216 @@ import (
 )
 
 // arpFrames is what the host's ARP would believe, or would have to remember.
-func arpFrames() []attack {
-	return []attack{
-		{"frames/arp-host-address", "the host's own address is mine: reply and request", once(func(g *guest) [][]byte {
-			return [][]byte{
-				arp(g.hostMAC, g.self, arpReply, g.self, g.host, g.hostMAC, g.host),
-				arp(broadcast, g.self, arpRequest, g.self, g.host, mac{}, g.neighbour),
-				arp(g.neighbourMAC, g.self, arpReply, g.self, g.host, g.neighbourMAC, g.neighbour),
-			}
-		})},
-		{"frames/arp-gratuitous", "gratuitous ARP for the host's and a neighbour's address, both forms",
-			once(func(g *guest) [][]byte {
-				var frames [][]byte
-				for _, a := range []netip.Addr{g.host, g.neighbour} {
-					frames = append(
-						frames,
-						arp(broadcast, g.self, arpRequest, g.self, a, mac{}, a),
-						arp(broadcast, g.self, arpReply, g.self, a, broadcast, a),
-					)
-				}
-				return frames
-			})},
-		{"frames/arp-other-networks", "ARP that places the addresses of other networks here",
-			once(func(g *guest) [][]byte {
-				var frames [][]byte
-				for _, text := range []string{"203.0.113.9", "127.0.0.1", "10.5.0.1", "169.254.169.254"} {
-					a := netip.MustParseAddr(text)
-					frames = append(
-						frames,
-						arp(g.hostMAC, g.self, arpReply, g.self, a, g.hostMAC, g.host),
-						arp(g.hostMAC, g.self, arpRequest, g.self, a, mac{}, g.host),
-					)
-				}
-				return frames
-			})},
-		{"frames/arp-storm", "5000 replies that nobody asked for", flood(5000, func(g *guest, i uint32) []byte {
-			return arp(g.hostMAC, numbered(i), arpReply, numbered(i), sameSubnet(g.host, i), g.hostMAC, g.host)
-		})},
-		{"frames/arp-requests", "5000 requests of as many senders: the host's neighbour table, which all links share",
-			flood(5000, func(g *guest, i uint32) []byte {
-				return arp(g.hostMAC, g.self, arpRequest, numbered(i), stranger(i), mac{}, g.host)
-			})},
-		{"frames/arp-malformed", "ARP with wrong lengths, kinds and operations", once(func(g *guest) [][]byte {
-			good := arp(g.hostMAC, g.self, arpRequest, g.self, g.addr, mac{}, g.host)
+var arpFrames = []attack{
+	{"frames/arp-host-address", "the host's own address is mine: reply and request", once(func(g *guest) [][]byte {
+		return [][]byte{
+			arp(g.hostMAC, g.self, arpReply, g.self, g.host, g.hostMAC, g.host),
+			arp(broadcast, g.self, arpRequest, g.self, g.host, mac{}, g.neighbour),
+			arp(g.neighbourMAC, g.self, arpReply, g.self, g.host, g.neighbourMAC, g.neighbour),
+		}
+	})},
+	{
+		"frames/arp-gratuitous", "gratuitous ARP for the host's and a neighbour's address, both forms",
+		once(func(g *guest) [][]byte {
 			var frames [][]byte
-			for at := 14; at < 22; at++ {
-				bad := slices.Clone(good)
-				bad[at] ^= 0xff
-				frames = append(frames, bad)
+			for _, a := range []netip.Addr{g.host, g.neighbour} {
+				frames = append(
+					frames,
+					arp(broadcast, g.self, arpRequest, g.self, a, mac{}, a),
+					arp(broadcast, g.self, arpReply, g.self, a, broadcast, a),
+				)
 			}
 			return frames
-		})},
-	}
+		}),
+	},
+	{
+		"frames/arp-other-networks", "ARP that places the addresses of other networks here",
+		once(func(g *guest) [][]byte {
+			var frames [][]byte
+			for _, text := range []string{"203.0.113.9", "127.0.0.1", "10.5.0.1", "169.254.169.254"} {
+				a := netip.MustParseAddr(text)
+				frames = append(
+					frames,
+					arp(g.hostMAC, g.self, arpReply, g.self, a, g.hostMAC, g.host),
+					arp(g.hostMAC, g.self, arpRequest, g.self, a, mac{}, g.host),
+				)
+			}
+			return frames
+		}),
+	},
+	{"frames/arp-storm", "5000 replies that nobody asked for", flood(5000, func(g *guest, i uint32) []byte {
+		return arp(g.hostMAC, numbered(i), arpReply, numbered(i), sameSubnet(g.host, i), g.hostMAC, g.host)
+	})},
+	{
+		"frames/arp-requests", "5000 requests of as many senders: the host's neighbour table, which all links share",
+		flood(5000, func(g *guest, i uint32) []byte {
+			return arp(g.hostMAC, g.self, arpRequest, numbered(i), stranger(i), mac{}, g.host)
+		}),
+	},
+	{"frames/arp-malformed", "ARP with wrong lengths, kinds and operations", once(func(g *guest) [][]byte {
+		good := arp(g.hostMAC, g.self, arpRequest, g.self, g.addr, mac{}, g.host)
+		var frames [][]byte
+		for at := 14; at < 22; at++ {
+			bad := slices.Clone(good)
+			bad[at] ^= 0xff
+			frames = append(frames, bad)
+		}
+		return frames
+	})},
 }
 
 // ipFrames is what the host's IPv4 would believe, or would have to remember.
-func ipFrames() []attack {
-	return []attack{
-		{"frames/redirect", "ICMP redirects: to the host, past its router", once(redirects)},
-		{"frames/unreachable", "ICMP errors about connections that are none: path MTU 68, source quench",
-			once(func(g *guest) [][]byte {
-				inner := packet{src: g.host, dst: g.neighbour, proto: protoTCP, payload: make([]byte, 8)}.bytes()
-				var frames [][]byte
-				for _, rest := range [][]byte{be32(68), be32(0), be32(552)} {
-					p := packet{src: g.addr, dst: g.host, proto: protoICMP, payload: icmp(3, 4, rest, inner)}
-					frames = append(frames, ether(g.hostMAC, g.self, typeIPv4, p.bytes()))
-				}
-				quench := packet{src: g.addr, dst: g.host, proto: protoICMP, payload: icmp(4, 0, be32(0), inner)}
-				return append(frames, ether(g.hostMAC, g.self, typeIPv4, quench.bytes()))
-			})},
-		{"frames/router-discovery", "ICMP router advertisements (RFC 1256), RIP and OSPF with a default route",
-			once(routingProtocols)},
-		{"frames/igmp", "IGMP reports for 2000 groups, queries, and a version that there is not",
-			flood(2000, func(g *guest, i uint32) []byte {
-				group := netip.AddrFrom4([4]byte{239, 7, byte(i >> 8), byte(i)})
-				a := group.As4()
-				m := slices.Concat([]byte{[]byte{0x16, 0x11, 0x12, 0x22, 0x77}[i%5], 0, 0, 0}, a[:])
-				copy(m[2:], be16(checksum(m)))
-				return ether(
-					group4(group),
-					g.self,
-					typeIPv4,
-					packet{
-						src:     g.addr,
-						dst:     group,
-						proto:   protoIGMP,
-						ttl:     1,
-						options: []byte{0x94, 4, 0, 0},
-						payload: m,
-					}.bytes(),
-				)
-			})},
-		{
-			"frames/fragments-overlap",
-			"fragments that overlap, end before they begin, and are longer than a packet can be",
-			once(overlaps),
-		},
-		{"frames/fragments-flood", "5000 first fragments without a second: the host's reassembly memory",
-			flood(5000, func(g *guest, i uint32) []byte {
-				return ether(
-					g.hostMAC,
-					g.self,
-					typeIPv4,
-					packet{
-						src:     g.addr,
-						dst:     g.host,
-						proto:   protoICMP,
-						id:      uint16(i),
-						frag:    0x2000,
-						payload: full(1400),
-					}.bytes(),
-				)
-			})},
-		{"frames/spoofed-host", "packets from the host's own address, and to it from loopback",
-			once(func(g *guest) [][]byte {
-				return [][]byte{
-					ping(
-						g.hostMAC,
-						g.self,
-						g.host,
-						g.host,
-						7,
-						1,
-						56,
-					), ping(broadcast, g.hostMAC, g.host, allIPv4, 7, 2, 56),
-					udp(
-						g.hostMAC,
-						g.self,
-						g.host,
-						g.host,
-						67,
-						67,
-						[]byte("x"),
-					), udp(g.hostMAC, g.self, netip.MustParseAddr("127.0.0.1"), g.host, 53, 53, []byte("x")),
-					udp(g.hostMAC, g.self, g.addr, netip.MustParseAddr("127.0.0.1"), 53, 53, []byte("x")),
-				}
-			})},
-		{"frames/martians", "packets from where no packet can come from", once(func(g *guest) [][]byte {
+var ipFrames = []attack{
+	{"frames/redirect", "ICMP redirects: to the host, past its router", once(redirects)},
+	{
+		"frames/unreachable", "ICMP errors about connections that are none: path MTU 68, source quench",
+		once(func(g *guest) [][]byte {
+			inner := packet{src: g.host, dst: g.neighbour, proto: protoTCP, payload: make([]byte, 8)}.bytes()
 			var frames [][]byte
-			for _, text := range []string{
-				"0.0.0.0", "0.1.2.3", "127.0.0.1", "169.254.1.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "203.0.113.9",
-			} {
-				frames = append(frames, ping(g.hostMAC, g.self, netip.MustParseAddr(text), g.host, 9, 1, 56))
+			for _, rest := range [][]byte{be32(68), be32(0), be32(552)} {
+				p := packet{src: g.addr, dst: g.host, proto: protoICMP, payload: icmp(3, 4, rest, inner)}
+				frames = append(frames, ether(g.hostMAC, g.self, typeIPv4, p.bytes()))
 			}
-			return frames
-		})},
-		{"frames/multicast", "datagrams to everybody and to the groups of mDNS, SSDP and LLMNR",
-			once(func(g *guest) [][]byte {
-				var frames [][]byte
-				for _, to := range []struct {
-					group string
-					port  uint16
-				}{{"224.0.0.1", 9}, {"224.0.0.251", 5353}, {"239.255.255.250", 1900}, {"224.0.0.252", 5355}} {
-					group := netip.MustParseAddr(to.group)
-					frames = append(frames, udp(group4(group), g.self, g.addr, group, to.port, to.port, []byte("x")))
-				}
-				return append(
-					frames,
-					udp(broadcast, g.self, g.addr, allIPv4, 137, 137, []byte("x")),
-					ping(group4(allHosts), g.self, g.addr, allHosts, 3, 1, 56),
-				)
-			})},
-		{"frames/ip-options", "source routes, record route, router alert and options without an end", once(ipOptions)},
-		{"frames/ipv6-headers", "chains of extension headers, a routing header of type 0, fragments of length 0",
-			once(extensionHeaders)},
-		{"frames/protocols", "one packet of each of the 256 IP protocols to the host",
-			flood(256, func(g *guest, i uint32) []byte {
-				return ether(
+			quench := packet{src: g.addr, dst: g.host, proto: protoICMP, payload: icmp(4, 0, be32(0), inner)}
+			return append(frames, ether(g.hostMAC, g.self, typeIPv4, quench.bytes()))
+		}),
+	},
+	{
+		"frames/router-discovery", "ICMP router advertisements (RFC 1256), RIP and OSPF with a default route",
+		once(routingProtocols),
+	},
+	{
+		"frames/igmp", "IGMP reports for 2000 groups, queries, and a version that there is not",
+		flood(2000, func(g *guest, i uint32) []byte {
+			group := netip.AddrFrom4([4]byte{239, 7, byte(i >> 8), byte(i)})
+			a := group.As4()
+			m := slices.Concat([]byte{[]byte{0x16, 0x11, 0x12, 0x22, 0x77}[i%5], 0, 0, 0}, a[:])
+			copy(m[2:], be16(checksum(m)))
+			return ether(
+				group4(group),
+				g.self,
+				typeIPv4,
+				packet{
+					src:     g.addr,
+					dst:     group,
+					proto:   protoIGMP,
+					ttl:     1,
+					options: []byte{0x94, 4, 0, 0},
+					payload: m,
+				}.bytes(),
+			)
+		}),
+	},
+	{
+		"frames/fragments-overlap",
+		"fragments that overlap, end before they begin, and are longer than a packet can be",
+		once(overlaps),
+	},
+	{
+		"frames/fragments-flood", "5000 first fragments without a second: the host's reassembly memory",
+		flood(5000, func(g *guest, i uint32) []byte {
+			return ether(
+				g.hostMAC,
+				g.self,
+				typeIPv4,
+				packet{
+					src:     g.addr,
+					dst:     g.host,
+					proto:   protoICMP,
+					id:      uint16(i),
+					frag:    0x2000,
+					payload: full(1400),
+				}.bytes(),
+			)
+		}),
+	},
+	{
+		"frames/spoofed-host", "packets from the host's own address, and to it from loopback",
+		once(func(g *guest) [][]byte {
+			return [][]byte{
+				ping(
 					g.hostMAC,
 					g.self,
-					typeIPv4,
-					packet{src: g.addr, dst: g.host, proto: byte(i), payload: make([]byte, 40)}.bytes(),
-				)
-			})},
-		{"frames/syn-flood", "5000 connections to the host from made-up addresses",
-			flood(5000, func(g *guest, i uint32) []byte {
-				return tcpSyn(g.hostMAC, g.self, sameSubnet(g.host, i), g.host, uint16(1024+i), uint16(22+i%4*31))
-			})},
-		{"frames/conntrack-flood", "10000 pings of as many identifiers and senders: the host's table of connections",
-			flood(10000, func(g *guest, i uint32) []byte {
-				return ping(g.hostMAC, g.self, sameSubnet(g.host, i), g.host, uint16(i), 1, 8)
-			})},
-		{"frames/broadcast-ping", "pings to everybody in the name of a neighbour",
-			flood(2000, func(g *guest, i uint32) []byte {
-				return ping(broadcast, g.self, g.neighbour, allIPv4, 11, uint16(i), 56)
-			})},
-	}
+					g.host,
+					g.host,
+					7,
+					1,
+					56,
+				), ping(broadcast, g.hostMAC, g.host, allIPv4, 7, 2, 56),
+				udp(
+					g.hostMAC,
+					g.self,
+					g.host,
+					g.host,
+					67,
+					67,
+					[]byte("x"),
+				), udp(g.hostMAC, g.self, netip.MustParseAddr("127.0.0.1"), g.host, 53, 53, []byte("x")),
+				udp(g.hostMAC, g.self, g.addr, netip.MustParseAddr("127.0.0.1"), 53, 53, []byte("x")),
+			}
+		}),
+	},
+	{"frames/martians", "packets from where no packet can come from", once(func(g *guest) [][]byte {
+		var frames [][]byte
+		for _, text := range []string{
+			"0.0.0.0", "0.1.2.3", "127.0.0.1", "169.254.1.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "203.0.113.9",
+		} {
+			frames = append(frames, ping(g.hostMAC, g.self, netip.MustParseAddr(text), g.host, 9, 1, 56))
+		}
+		return frames
+	})},
+	{
+		"frames/multicast", "datagrams to everybody and to the groups of mDNS, SSDP and LLMNR",
+		once(func(g *guest) [][]byte {
+			var frames [][]byte
+			for _, to := range []struct {
+				group string
+				port  uint16
+			}{{"224.0.0.1", 9}, {"224.0.0.251", 5353}, {"239.255.255.250", 1900}, {"224.0.0.252", 5355}} {
+				group := netip.MustParseAddr(to.group)
+				frames = append(frames, udp(group4(group), g.self, g.addr, group, to.port, to.port, []byte("x")))
+			}
+			return append(
+				frames,
+				udp(broadcast, g.self, g.addr, allIPv4, 137, 137, []byte("x")),
+				ping(group4(allHosts), g.self, g.addr, allHosts, 3, 1, 56),
+			)
+		}),
+	},
+	{"frames/ip-options", "source routes, record route, router alert and options without an end", once(ipOptions)},
+	{
+		"frames/ipv6-headers", "chains of extension headers, a routing header of type 0, fragments of length 0",
+		once(extensionHeaders),
+	},
+	{
+		"frames/protocols", "one packet of each of the 256 IP protocols to the host",
+		flood(256, func(g *guest, i uint32) []byte {
+			return ether(
+				g.hostMAC,
+				g.self,
+				typeIPv4,
+				packet{src: g.addr, dst: g.host, proto: byte(i), payload: make([]byte, 40)}.bytes(),
+			)
+		}),
+	},
+	{
+		"frames/syn-flood", "5000 connections to the host from made-up addresses",
+		flood(5000, func(g *guest, i uint32) []byte {
+			return tcpSyn(g.hostMAC, g.self, sameSubnet(g.host, i), g.host, uint16(1024+i), uint16(22+i%4*31))
+		}),
+	},
+	{
+		"frames/conntrack-flood", "10000 pings of as many identifiers and senders: the host's table of connections",
+		flood(10000, func(g *guest, i uint32) []byte {
+			return ping(g.hostMAC, g.self, sameSubnet(g.host, i), g.host, uint16(i), 1, 8)
+		}),
+	},
+	{
+		"frames/broadcast-ping", "pings to everybody in the name of a neighbour",
+		flood(2000, func(g *guest, i uint32) []byte {
+			return ping(broadcast, g.self, g.neighbour, allIPv4, 11, uint16(i), 56)
+		}),
+	},
 }
 
 // sameSubnet is an address of the host's /24, another one for each number below 250.
@@ -309,8 +333,12 @@ func extensionHeaders(g *guest) [][]byte {
 		next byte
 		body []byte
 	}{
-		{0, hops}, {43, routing}, {44, []byte{58, 0, 0, 1, 0, 0, 0, 1}}, {44, []byte{58, 0, 0, 0, 0, 0, 0, 1}},
-		{60, []byte{59, 255}}, {59, nil},
+		{0, hops},
+		{43, routing},
+		{44, []byte{58, 0, 0, 1, 0, 0, 0, 1}},
+		{44, []byte{58, 0, 0, 0, 0, 0, 0, 1}},
+		{60, []byte{59, 255}},
+		{59, nil},
 	} {
 		frames = append(
 			frames,

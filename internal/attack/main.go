@@ -31,18 +31,18 @@ type attack struct {
 // attacks is the table: to add an attack, add a row to its group.
 func attacks() []attack {
 	return slices.Concat(
-		ipv6Frames(),
-		bridgeFrames(),
-		arpFrames(),
-		ipFrames(),
-		dhcpFrames(),
-		evidenceFloods(),
-		scans(),
-		consoleWords(),
-		fileTraps(),
-		agentLies(),
-		portNoise(),
-		resourceHogs(),
+		ipv6Frames,
+		bridgeFrames,
+		arpFrames,
+		ipFrames,
+		dhcpFrames,
+		evidenceFloods,
+		scans,
+		consoleWords,
+		fileTraps,
+		agentLies,
+		portNoise,
+		resourceHogs,
 	)
 }
 

@@ -10,21 +10,29 @@ import (
 )
 
 // portNoise is what comes over the ports that kvmlab itself uses, where it waits for a word or for nothing.
-func portNoise() []attack {
-	return []attack{
-		{"ports/identity-line", "a line without an end on the identity's port",
-			noise("org.kvmlab.id", strings.Repeat("x", 4096))},
-		{"ports/identity-ok", "the answer to an identity, again and again: a boot each time",
-			noise("org.kvmlab.id", strings.Repeat("ok\nparked\n", 400))},
-		{"ports/identity-words", "escape sequences and zeros on the identity's port",
-			noise("org.kvmlab.id", worst+"\n\x00\x00\r\n")},
-		{"ports/identity-reopen", "opens and closes the identity's port", reopenPort("org.kvmlab.id")},
-		{"ports/window-noise", "noise on the port of the terminal's size, where nobody is to say anything",
-			noise("org.kvmlab.tty", strings.Repeat("99999 99999\n", 300))},
-		{"ports/data-noise", "noise on the port that a copy comes by",
-			noise("org.kvmlab.data", strings.Repeat("ready \n", 600))},
-		{"ports/data-line", "a line without an end there", noise("org.kvmlab.data", strings.Repeat("y", 4096))},
-	}
+var portNoise = []attack{
+	{
+		"ports/identity-line", "a line without an end on the identity's port",
+		noise("org.kvmlab.id", strings.Repeat("x", 4096)),
+	},
+	{
+		"ports/identity-ok", "the answer to an identity, again and again: a boot each time",
+		noise("org.kvmlab.id", strings.Repeat("ok\nparked\n", 400)),
+	},
+	{
+		"ports/identity-words", "escape sequences and zeros on the identity's port",
+		noise("org.kvmlab.id", worst+"\n\x00\x00\r\n"),
+	},
+	{"ports/identity-reopen", "opens and closes the identity's port", reopenPort("org.kvmlab.id")},
+	{
+		"ports/window-noise", "noise on the port of the terminal's size, where nobody is to say anything",
+		noise("org.kvmlab.tty", strings.Repeat("99999 99999\n", 300)),
+	},
+	{
+		"ports/data-noise", "noise on the port that a copy comes by",
+		noise("org.kvmlab.data", strings.Repeat("ready \n", 600)),
+	},
+	{"ports/data-line", "a line without an end there", noise("org.kvmlab.data", strings.Repeat("y", 4096))},
 }
 
 // withPort opens a port; whoever holds it is ended first, and is started again by the guest's init.

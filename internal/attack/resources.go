@@ -12,38 +12,44 @@ import (
 )
 
 // resourceHogs take as much as a guest can get, which is to be the host's as little as was promised.
-func resourceHogs() []attack {
-	return []attack{
-		{"resources/kernel-log", "the kernel's log as fast as it takes lines, and so the console",
-			writeAll("/dev/kmsg", "<0>"+strings.Repeat("kmsg ", 40)+"\n")},
-		{"resources/console", "the console as fast as it takes octets, without a line's end",
-			writeAll("/dev/ttyS0", strings.Repeat("console ", 512))},
-		{"resources/disk", "its disk, until there is no room or 200 MB are written", fillDisk(200)},
-		{"resources/disk-full", "its whole disk", fillDisk(1 << 20)},
-		{"resources/processes", "as many processes as it may have", forkBomb},
-		{"resources/memory", "all of its memory", func(_ context.Context, g *guest) error {
-			var held [][]byte
-			for end := time.Now().Add(g.last); time.Now().Before(end); {
-				b := make([]byte, 1<<20)
-				for i := 0; i < len(b); i += 4096 {
-					b[i] = 1
-				}
-				held = append(held, b)
+var resourceHogs = []attack{
+	{
+		"resources/kernel-log", "the kernel's log as fast as it takes lines, and so the console",
+		writeAll("/dev/kmsg", "<0>"+strings.Repeat("kmsg ", 40)+"\n"),
+	},
+	{
+		"resources/console", "the console as fast as it takes octets, without a line's end",
+		writeAll("/dev/ttyS0", strings.Repeat("console ", 512)),
+	},
+	{"resources/disk", "its disk, until there is no room or 200 MB are written", fillDisk(200)},
+	{"resources/disk-full", "its whole disk", fillDisk(1 << 20)},
+	{"resources/processes", "as many processes as it may have", forkBomb},
+	{"resources/memory", "all of its memory", func(_ context.Context, g *guest) error {
+		var held [][]byte
+		for end := time.Now().Add(g.last); time.Now().Before(end); {
+			b := make([]byte, 1<<20)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
 			}
-			_, err := fmt.Fprintf(g.out, "held %d MB\n", len(held))
-			return err
-		}},
-		{"resources/reboot", "reboots without a word",
-			func(context.Context, *guest) error { return syscall.Reboot(syscall.LINUX_REBOOT_CMD_RESTART) }},
-		{"resources/panic", "has its kernel panic", func(context.Context, *guest) error {
-			return errors.Join(
-				os.WriteFile("/proc/sys/kernel/sysrq", []byte("1"), 0),
-				os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0),
-			)
-		}},
-		{"resources/off", "switches itself off",
-			func(context.Context, *guest) error { return syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF) }},
-	}
+			held = append(held, b)
+		}
+		_, err := fmt.Fprintf(g.out, "held %d MB\n", len(held))
+		return err
+	}},
+	{
+		"resources/reboot", "reboots without a word",
+		func(context.Context, *guest) error { return syscall.Reboot(syscall.LINUX_REBOOT_CMD_RESTART) },
+	},
+	{"resources/panic", "has its kernel panic", func(context.Context, *guest) error {
+		return errors.Join(
+			os.WriteFile("/proc/sys/kernel/sysrq", []byte("1"), 0),
+			os.WriteFile("/proc/sysrq-trigger", []byte("c"), 0),
+		)
+	}},
+	{
+		"resources/off", "switches itself off",
+		func(context.Context, *guest) error { return syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF) },
+	},
 }
 
 func writeAll(path, text string) func(context.Context, *guest) error {

@@ -19,18 +19,20 @@ import (
 
 // scans look for what answers: targets, tcp and udp on the command line are lists with commas. Each answer is a line:
 // what it is ("open", "refused", "answer"), how it was asked for, and who has given it.
-func scans() []attack {
-	return []attack{
-		{"scan/tcp", "a TCP connection to each port of each target", scanTCP},
-		{"scan/udp", "a UDP datagram to each port of each target", scanUDP},
-		{"scan/ping", "a ping to each target", scanPing},
-		{"scan/arp", "ARP for each target: whether this link has it", scanARP},
-		{"scan/spoofed", "datagrams to each port of each target in the names of its neighbours, the host and loopback",
-			scanSpoofed},
-		{"scan/broadcast", "datagrams to each port of everybody, of the subnet and of multicast groups",
-			scanBroadcast},
-		{"scan/ipv6", "who has an IPv6 address on this link, and ports of those", scanIPv6},
-	}
+var scans = []attack{
+	{"scan/tcp", "a TCP connection to each port of each target", scanTCP},
+	{"scan/udp", "a UDP datagram to each port of each target", scanUDP},
+	{"scan/ping", "a ping to each target", scanPing},
+	{"scan/arp", "ARP for each target: whether this link has it", scanARP},
+	{
+		"scan/spoofed", "datagrams to each port of each target in the names of its neighbours, the host and loopback",
+		scanSpoofed,
+	},
+	{
+		"scan/broadcast", "datagrams to each port of everybody, of the subnet and of multicast groups",
+		scanBroadcast,
+	},
+	{"scan/ipv6", "who has an IPv6 address on this link, and ports of those", scanIPv6},
 }
 
 const (

