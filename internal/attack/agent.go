@@ -276,9 +276,7 @@ func (l *liar) serve() error {
 		line, err := lines.ReadSlice('\n')
 		switch {
 		case errors.Is(err, io.EOF):
-			time.Sleep(
-				20 * time.Millisecond,
-			) //nolint:forbidigo // there is nothing to wait for: the host's end makes no event here
+			time.Sleep(20 * time.Millisecond) //nolint:forbidigo // no event tells that the host has connected
 			continue
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
