@@ -76,7 +76,7 @@ func FuzzTexts(f *testing.F) {
 			}
 			quiet("JSON", line.String())
 			quiet("sentence", record.Sentence(say, 0))
-			for _, field := range record.Packet.Fields() {
+			for _, field := range record.Fields() {
 				quiet(field.Key, field.Text)
 			}
 			ladder.Add(record)
