@@ -223,7 +223,7 @@ func (h *Handle) ensureFirewall(ctx context.Context, want Firewall) (changed boo
 
 // unplug removes what an isolated lab has in the host's namespace.
 func (h *Handle) unplug(ctx context.Context, lab string) error {
-	_, tableErr := h.removeTables(lab)
+	tableErr := h.removeTables(lab)
 	_, linkErr := h.removeLink(ctx, hostEnd(lab), uplinkOwner(lab)) // Its other end goes with it.
 	if foreign := new(ForeignError); errors.As(linkErr, &foreign) {
 		linkErr = nil
@@ -242,7 +242,7 @@ func (h *Handle) RemoveFirewall(ctx context.Context, lab string) (removed bool, 
 		inside, openErr := h.openInside(lab)
 		if inside != nil {
 			stop := inside.inside(func() error { return setForwarding(false) })
-			_, tableErr := inside.removeTables(lab)
+			tableErr := inside.removeTables(lab)
 			openErr = errors.Join(stop, tableErr, inside.Close())
 		}
 		err = errors.Join(err, openErr)

@@ -67,7 +67,7 @@ func (b *besieged) heard(attack func(port layers.UDPPort)) int {
 		server, err = net.ListenUDP("udp4", nil)
 		return err
 	})
-	defer server.Close() //nolint:errcheck // it was only listened to
+	defer server.Close()
 	attack(layers.UDPPort(server.LocalAddr().(*net.UDPAddr).Port))
 	b.settle()
 	count := 0
@@ -113,7 +113,7 @@ func TestRedirectsAreNotBelieved(t *testing.T) {
 			conn, err = net.Dial("udp4", "198.51.100.7:53")
 			return err
 		})
-		defer conn.Close() //nolint:errcheck // nothing is sent
+		defer conn.Close()
 		if _, err := conn.Write([]byte("a question")); err != nil {
 			t.Fatal(err)
 		}

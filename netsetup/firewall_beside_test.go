@@ -49,7 +49,7 @@ func TestFirewallBesideOthers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer rules.Close() //nolint:errcheck // it was only read
+			defer rules.Close()
 			words := strings.Fields(other.load)
 			load := w.host.Command(t.Context(), words[0], words[1:]...)
 			load.Stdin = rules

@@ -363,26 +363,27 @@ func addMap(conn *nftables.Conn, t *nftables.Table, m linkMap) error {
 }
 
 // removeTables removes a lab's tables. A stranger's of that name stay.
-func (h *Handle) removeTables(lab string) (removed bool, err error) {
+func (h *Handle) removeTables(lab string) error {
 	conn, err := h.nft()
 	if err != nil {
-		return false, err
+		return err
 	}
+	found := false
 	for _, family := range families() {
 		mark, err := readMark(conn, family, lab)
 		if err != nil {
-			return false, err
+			return err
 		}
 		if mark != "" {
 			conn.DelTable(tableOf(family, lab))
-			removed = true
+			found = true
 		}
 	}
-	if !removed {
-		return false, nil
+	if !found {
+		return nil
 	}
 	if err := conn.Flush(); err != nil {
-		return false, fmt.Errorf("remove nftables table %q: %w", NamespaceName(lab), classify(err))
+		return fmt.Errorf("remove nftables table %q: %w", NamespaceName(lab), classify(err))
 	}
-	return true, nil
+	return nil
 }

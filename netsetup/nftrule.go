@@ -126,9 +126,11 @@ const (
 )
 
 func from(prefix netip.Prefix) rule { return ip(addressed("ip saddr", ipSource, expr.CmpOpEq, prefix)) }
+
 func to(prefix netip.Prefix) rule {
 	return ip(addressed("ip daddr", ipDestination, expr.CmpOpEq, prefix))
 }
+
 func notFrom(prefix netip.Prefix) rule {
 	return ip(addressed("ip saddr", ipSource, expr.CmpOpNeq, prefix))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -131,12 +132,12 @@ func writeSetting(file, value string) error {
 // SealCommands returns the commands that keep what guests send on a link from the host's own network. The slashes let a
 // name have dots.
 func SealCommands(name string) []string {
-	line := "sysctl -qw"
+	settings := []string{"sysctl -qw"}
 	for _, s := range inet6Silence() {
-		line += fmt.Sprintf(" %s/%s/%s=%s", inet6Folder, name, s.name, s.value)
+		settings = append(settings, fmt.Sprintf("%s/%s/%s=%s", inet6Folder, name, s.name, s.value))
 	}
 	return []string{
-		line,
+		strings.Join(settings, " "),
 		fmt.Sprintf("sysctl -qw net/ipv4/conf/%s/arp_ignore=%d", name, ownAddressesOnly),
 		fmt.Sprintf("ip link set %s addrgenmode none", name),
 	}

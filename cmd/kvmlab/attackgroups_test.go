@@ -27,6 +27,7 @@ var judges = map[string]func(t *testing.T, f *field, attack string){
 
 // judgeFrames: the host's network and its neighbours' are what they were, whatever comes in from either guest.
 func judgeFrames(t *testing.T, f *field, attack string) {
+	t.Helper()
 	grounds := []*ground{f.host, f.isolated(t)}
 	was := f.look(t)
 	times := ""
@@ -41,6 +42,7 @@ func judgeFrames(t *testing.T, f *field, attack string) {
 
 // judgeDHCP: what has a lease keeps it, the server answers, and what people ask is bounded and readable.
 func judgeDHCP(t *testing.T, f *field, attack string) {
+	t.Helper()
 	was := f.look(t)
 	held := addressesOf(f.s.statusOf("attacked"))
 	reflected := f.listenOutside(t)
@@ -91,6 +93,7 @@ func (f *field) listenOutside(t *testing.T) func() string {
 
 // judgeEvidence: the exercise is judged as it was before the flood, and who has flooded is named.
 func judgeEvidence(t *testing.T, f *field, attack string) {
+	t.Helper()
 	was := f.look(t)
 	f.host.do(t, "./go "+attack)
 	f.unharmed(t, was)
@@ -151,6 +154,7 @@ const scanPorts = "tcp=22,53,80,2375,8080 udp=53,69,123,5353,1900"
 
 // judgeScan: nothing answers but the address of the guest's own bridge, to ping and ARP.
 func judgeScan(t *testing.T, f *field, attack string) {
+	t.Helper()
 	for _, world := range scanWorlds {
 		// What is no question of a port answers everywhere or where most is let through.
 		if !allAttacks() && world.name != "forwarding" && !slices.Contains([]string{"scan/tcp", "scan/udp"}, attack) {
@@ -213,6 +217,7 @@ var onServer = []string{
 
 // judgeConsole: what a guest says is shown, and never obeyed, in every form of output.
 func judgeConsole(t *testing.T, f *field, attack string) {
+	t.Helper()
 	if !slices.Contains(onServer, attack) {
 		was := f.look(t)
 		f.host.do(t, "./go "+attack)
@@ -254,6 +259,7 @@ func (f *field) checkServer(t *testing.T, form string) {
 
 // judgeFiles: check reads a student's files within its budgets, whatever they are, and judges.
 func judgeFiles(t *testing.T, f *field, attack string) {
+	t.Helper()
 	srv := f.isolated(t)
 	was := f.look(t)
 	srv.do(t, "./go "+attack)
@@ -266,6 +272,7 @@ func judgeFiles(t *testing.T, f *field, attack string) {
 
 // judgeAgent: whatever an agent answers, a command ends, says so, and the rest of the exercise is judged.
 func judgeAgent(t *testing.T, f *field, attack string) {
+	t.Helper()
 	was := f.look(t)
 	seat := f.host.seat
 	seat.t = t
@@ -303,6 +310,7 @@ var (
 
 // judgePorts: noise on kvmlab's own ports costs nobody anything.
 func judgePorts(t *testing.T, f *field, attack string) {
+	t.Helper()
 	was := f.look(t)
 	f.host.do(t, "./go "+attack)
 	f.kvmlab(t, "status", "attacked")
@@ -314,6 +322,7 @@ func judgePorts(t *testing.T, f *field, attack string) {
 
 // judgeResources: a guest can use itself up, and no more.
 func judgeResources(t *testing.T, f *field, attack string) {
+	t.Helper()
 	if strings.HasPrefix(attack, "resources/disk") {
 		srv := f.isolated(t)
 		was := f.look(t)

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run()) //nolint:forbidigo // it is this binary's main
+	os.Exit(m.Run())
 }
 
 // program is a debian-host that runs. Every process of it carries the mark in its environment.

@@ -124,7 +124,7 @@ func (c cache) install(ctx context.Context, making, root string) error {
 		}
 	}
 	hook := filepath.Join(making, "setup")
-	if err := os.WriteFile(hook, []byte(setup), 0o755); err != nil { //nolint:gosec // mmdebstrap runs it
+	if err := os.WriteFile(hook, []byte(setup), 0o755); err != nil {
 		return fmt.Errorf("write the hook of mmdebstrap: %w", err)
 	}
 	c.say("installing Debian %s from %s", suite, mirror)
@@ -140,7 +140,7 @@ func (c cache) install(ctx context.Context, making, root string) error {
 func (c cache) layOut(ctx context.Context, root string, part image) error {
 	c.say("laying out the disk")
 	disk := part.file(diskFile)
-	if err := os.WriteFile(disk, nil, 0o644); err != nil { //nolint:gosec // it holds no secret
+	if err := os.WriteFile(disk, nil, 0o644); err != nil {
 		return fmt.Errorf("make the disk: %w", err)
 	}
 	if err := os.Truncate(disk, diskSize); err != nil {

@@ -56,7 +56,7 @@ func bootstrap(dir, hook, mirror string) []string {
 func digest() string {
 	sum := sha256.New()
 	for _, part := range append(bootstrap("", "", ""), setup, fmt.Sprint(diskSize)) {
-		fmt.Fprintf(sum, "%d %s\n", len(part), part)
+		sum.Write(fmt.Appendf(nil, "%d %s\n", len(part), part))
 	}
 	return fmt.Sprintf("%x", sum.Sum(nil))[:16]
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -141,6 +140,7 @@ func (w *whole) try(t *testing.T, line string) (string, int) {
 }
 
 func (w *whole) boot(t *testing.T) {
+	t.Helper()
 	h, err := start(context.WithoutCancel(t.Context()), w.img, w.disk, w.payload, w.logs) // it outlives this step
 	if err != nil {
 		t.Fatal(err)
@@ -168,22 +168,26 @@ func (w *whole) takeSeat(t *testing.T) {
 }
 
 func (w *whole) before(t *testing.T) {
+	t.Helper()
 	w.run(t, "sudo tar -C /media -xf /dev/vdb && sudo sh /media/snapshot.sh >/var/tmp/before")
 }
 
 func (w *whole) install(t *testing.T) {
+	t.Helper()
 	begun := time.Now()
 	out := w.run(t, "sudo DEBIAN_FRONTEND=noninteractive apt-get install -y /media/kvmlab.deb")
 	t.Logf("%.0f s: %s\n%s", time.Since(begun).Seconds(), w.run(t, "kvmlab version"), out)
 }
 
 func (w *whole) doctor(t *testing.T) {
+	t.Helper()
 	begun := time.Now()
 	out := w.run(t, "sudo kvmlab doctor")
 	t.Logf("%.0f s:\n%s", time.Since(begun).Seconds(), out)
 }
 
 func (w *whole) up(t *testing.T) {
+	t.Helper()
 	begun := time.Now()
 	out := w.run(t, "sudo kvmlab up")
 	t.Logf("three leases after %.0f s:\n%s", time.Since(begun).Seconds(), out)
@@ -224,6 +228,7 @@ func (w *whole) status(t *testing.T) (state string, guests []guest) {
 }
 
 func (w *whole) exec(t *testing.T) {
+	t.Helper()
 	if got := w.run(t, "sudo kvmlab exec pc1 hostname"); got != "pc1" {
 		t.Errorf("pc1 calls itself %q", got)
 	}
@@ -234,6 +239,7 @@ func (w *whole) exec(t *testing.T) {
 
 // check answers the questions of the exercise from its own capture.
 func (w *whole) check(t *testing.T) {
+	t.Helper()
 	out, status := w.try(t, "sudo kvmlab check three-taps --answer discover-mac=ff:ff:ff:ff:ff:ff --answer server-port=67")
 	t.Logf("status %d:\n%s", status, out)
 	for _, name := range []string{"The three taps are plugged into br1", "DISCOVER, OFFER, REQUEST and ACK", "reach each other"} {
@@ -245,6 +251,7 @@ func (w *whole) check(t *testing.T) {
 
 // confined: each guest's QEMU has an AppArmor profile of its own, which is enforced and has refused it nothing.
 func (w *whole) confined(t *testing.T) {
+	t.Helper()
 	profiles := strings.Fields(w.run(t, `for p in $(pgrep -f '^/usr/bin/qemu-system'); do sudo cat /proc/$p/attr/current | tr ' ' _; done`))
 	slices.Sort(profiles)
 	if len(slices.Compact(profiles)) != len(w.guests) {
@@ -267,6 +274,7 @@ func (w *whole) nothingDenied(t *testing.T) {
 
 // networkManager leaves the lab's links alone.
 func (w *whole) networkManager(t *testing.T) {
+	t.Helper()
 	var got []string
 	for line := range strings.Lines(w.run(t, "nmcli -t -f DEVICE,STATE device")) {
 		got = append(got, strings.TrimSpace(line))
@@ -280,6 +288,7 @@ func (w *whole) networkManager(t *testing.T) {
 
 // journal holds no warning of kvmlab's units and programs, no unit has failed, and nothing was denied.
 func (w *whole) journal(t *testing.T) {
+	t.Helper()
 	if out := w.run(t, "systemctl --failed --no-pager --plain --no-legend"); out != "" {
 		t.Errorf("failed units:\n%s", out)
 	}
@@ -291,6 +300,7 @@ func (w *whole) journal(t *testing.T) {
 
 // reboot shuts the host down in order, with the lab up.
 func (w *whole) reboot(t *testing.T) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), bootLimit)
 	defer cancel()
 	w.host.kernel.skip()
@@ -310,6 +320,7 @@ func (w *whole) reboot(t *testing.T) {
 }
 
 func (w *whole) wantDown(t *testing.T) {
+	t.Helper()
 	t.Logf("%s", w.run(t, "sudo kvmlab status"))
 	if state, _ := w.status(t); state == "up" {
 		t.Errorf("the lab is %q, and nothing of it can run", state)
@@ -318,6 +329,7 @@ func (w *whole) wantDown(t *testing.T) {
 
 // upAgain brings the lab back: the guests have the addresses that they had.
 func (w *whole) upAgain(t *testing.T) {
+	t.Helper()
 	begun := time.Now()
 	out := w.run(t, "sudo kvmlab up")
 	t.Logf("three leases after %.0f s:\n%s", time.Since(begun).Seconds(), out)
@@ -328,11 +340,13 @@ func (w *whole) upAgain(t *testing.T) {
 }
 
 func (w *whole) powerCut(t *testing.T) {
+	t.Helper()
 	w.host.cutPower()
 	w.boot(t)
 }
 
 func (w *whole) down(t *testing.T) {
+	t.Helper()
 	begun := time.Now()
 	out := w.run(t, "sudo kvmlab down")
 	t.Logf("%.0f s:\n%s", time.Since(begun).Seconds(), out)
@@ -345,13 +359,15 @@ func (w *whole) down(t *testing.T) {
 }
 
 func (w *whole) purge(t *testing.T) {
+	t.Helper()
 	t.Log(w.run(t, "sudo apt-get purge -y kvmlab"))
 }
 
 // asBefore: nothing tells that kvmlab ever was on this host.
 func (w *whole) asBefore(t *testing.T) {
+	t.Helper()
 	out, status := w.try(t, "sudo sh /media/snapshot.sh >/var/tmp/after; diff /var/tmp/before /var/tmp/after")
 	if status != 0 {
-		t.Error(fmt.Sprintf("what has changed (status %d):\n%s", status, out))
+		t.Errorf("what has changed (status %d):\n%s", status, out)
 	}
 }

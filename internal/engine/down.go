@@ -22,52 +22,66 @@ func (e *Engine) PlanDown(ctx context.Context, name string) (*Plan, error) {
 	return NewDownPlan(name, seen), err
 }
 
-// NewDownPlan lists what carries the lab's mark, guests first and bridges last. It is pure.
-func NewDownPlan(name string, seen *Observed) *Plan {
-	p := &Plan{Lab: name}
-	var removed []Address // what the next kind waits for
-	add := func(a Address, object string, commands []string, after []Address) {
-		p.Changes = append(p.Changes, Change{
-			Action: Delete, Address: a, Object: object, Reason: "is the lab's", Equivalent: commands,
-			After: slices.Clone(after),
-		})
-		removed = append(removed, a)
-	}
-	for _, d := range seen.Domains {
-		if d.Owned && d.Owner.Lab == name {
-			add(domainAddress(d), d.Name, removeDomainCommands(d.Name), nil)
+// downPlan is a plan under construction that only removes.
+type downPlan struct {
+	plan    *Plan
+	seen    *Observed
+	removed []Address // what the next kind waits for
+}
+
+func (p *downPlan) remove(a Address, object string, commands []string, after []Address) {
+	p.plan.Changes = append(p.plan.Changes, Change{
+		Action: Delete, Address: a, Object: object, Reason: "is the lab's", Equivalent: commands,
+		After: slices.Clone(after),
+	})
+	p.removed = append(p.removed, a)
+}
+
+// links removes the lab's links of a kind, wherever they are. They need not wait for the firewall, which names them only.
+func (p *downPlan) links(kind netsetup.Kind) {
+	name := p.plan.Lab
+	after := slices.DeleteFunc(slices.Clone(p.removed), func(a Address) bool { return a == firewallAddress })
+	for _, l := range p.seen.Inside {
+		if l.Kind == kind && ours(l, name) {
+			p.remove(linkAddress(l), l.Name, typedIn(name, netsetup.RemoveCommands(l.Name, l.Kind)), after)
 		}
 	}
-	domains := slices.Clone(removed)
+	for _, l := range p.seen.Links {
+		if l.Kind == kind && ours(l, name) && !slices.Contains(p.removed, linkAddress(l)) {
+			p.remove(linkAddress(l), l.Name, netsetup.RemoveCommands(l.Name, l.Kind), after)
+		}
+	}
+}
+
+// NewDownPlan lists what carries the lab's mark, guests first and bridges last. It is pure.
+func NewDownPlan(name string, seen *Observed) *Plan {
+	p := &downPlan{plan: &Plan{Lab: name}, seen: seen}
+	for _, d := range seen.Domains {
+		if d.Owned && d.Owner.Lab == name {
+			p.remove(domainAddress(d), d.Name, removeDomainCommands(d.Name), nil)
+		}
+	}
+
+	domains := slices.Clone(p.removed)
 	if seen.Supervisor.Running {
 		kill := []string{fmt.Sprintf("kill %d", seen.Supervisor.PID)}
-		add(supervisorAddress, supervisorAddress.String(), kill, removed)
+		p.remove(supervisorAddress, supervisorAddress.String(), kill, p.removed)
 	}
 	if seen.Firewall.There { // Once no guest runs any more.
 		commands := netsetup.RemoveFirewallCommands(name)
 		if seen.isolated() {
 			commands = typedIn(name, commands)
 		}
-		add(firewallAddress, netsetup.NamespaceName(name), commands, domains)
+		p.remove(firewallAddress, netsetup.NamespaceName(name), commands, domains)
 	}
-	for _, kind := range []netsetup.Kind{netsetup.KindTap, netsetup.KindBridge} {
-		after := slices.DeleteFunc(slices.Clone(removed), func(a Address) bool { return a == firewallAddress })
-		for _, l := range seen.Inside {
-			if l.Kind == kind && ours(l, name) {
-				add(linkAddress(l), l.Name, typedIn(name, netsetup.RemoveCommands(l.Name, l.Kind)), after)
-			}
-		}
-		for _, l := range seen.Links {
-			if l.Kind == kind && ours(l, name) && !slices.Contains(removed, linkAddress(l)) {
-				add(linkAddress(l), l.Name, netsetup.RemoveCommands(l.Name, l.Kind), after)
-			}
-		}
-	}
+
+	p.links(netsetup.KindTap)
+	p.links(netsetup.KindBridge)
 	if seen.isolated() {
 		ns := netsetup.NamespaceName(name)
-		add(namespaceAddress, ns, []string{"ip netns del " + ns}, removed)
+		p.remove(namespaceAddress, ns, []string{"ip netns del " + ns}, p.removed)
 	}
-	return p
+	return p.plan
 }
 
 // Down removes everything that is the lab's. It goes on after an error, and when part of the host cannot be read;

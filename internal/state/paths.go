@@ -260,7 +260,10 @@ func (l Lab) Create() error {
 		dir  string
 		mode fs.FileMode
 	}{
-		{l.run, privateMode}, {l.dir, labMode}, {l.LeaseDir(), privateMode}, {l.ConsoleDir(), labMode},
+		{l.run, privateMode},
+		{l.dir, labMode},
+		{l.LeaseDir(), privateMode},
+		{l.ConsoleDir(), labMode},
 		{l.CaptureDir(), privateMode},
 	}
 	for _, m := range modes {

@@ -218,14 +218,6 @@ func (e *evidence) forget(s *shelf) {
 	e.octets[s.key.kind] -= s.octets
 }
 
-// size is how many octets are kept.
-func (e *evidence) size() (octets int) {
-	for _, n := range e.octets {
-		octets += n
-	}
-	return octets
-}
-
 // all gives what is kept, in the order of the numbers.
 func (e *evidence) all() []capture.Frame {
 	var frames []capture.Frame

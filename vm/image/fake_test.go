@@ -50,7 +50,7 @@ func microPackages(t *testing.T) []testPackage {
 		{name: "linux-image-cloud-amd64", version: "6.1-1", depends: "linux-image-6.1-cloud-amd64 (= 6.1-1)"},
 		{name: "linux-image-6.1-cloud-amd64", version: "6.1-1", depends: "kmod, linux-base (>= 4.3~)", files: map[string][]byte{
 			"./boot/vmlinuz-6.1": []byte("a kernel"),
-			"./lib/modules/6.1/modules.builtin": []byte("kernel/virtio-net.ko\nkernel/virtio_console.ko\n" +
+			"./lib/modules/6.1/modules.builtin": []byte("kernel/button.ko\nkernel/evdev.ko\nkernel/virtio-net.ko\nkernel/virtio_console.ko\n" +
 				"kernel/virtio_rng.ko\nkernel/virtio_blk.ko\n"),
 			"./lib/modules/6.1/kernel/virtio.ko":                  elfModule(""),
 			"./usr/lib/modules/6.1/kernel/virtio_pci.ko":          elfModule("virtio"),
