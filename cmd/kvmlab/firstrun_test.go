@@ -52,7 +52,8 @@ func TestUpBuildsWhatIsMissing(t *testing.T) {
 	before := s.footprint()
 
 	r := s.try("kvmlab", "up")
-	if r.status != 4 || !strings.Contains(flat(r.err), "[KL400]: there is no image \"micro\" on this host yet hint: build it: sudo kvmlab image build micro") {
+	if r.status != 4 || !strings.Contains(flat(r.err), "[KL400]: there is no image \"micro\" on this host yet") ||
+		!strings.Contains(flat(r.err), "hint: build it: sudo kvmlab image build micro") {
 		t.Errorf("without a person: status %d\n%s", r.status, r.err)
 	}
 	// As on a host where nothing is installed.
