@@ -19,7 +19,7 @@ import (
 // recipes are the images that can be built.
 func recipes() []string { return []string{image.Micro, image.Debian} }
 
-// buildTime is about how long a build takes, the fetching of its packages included: see docs/benchmarks.md. What the bar
+// buildTime is about how long a build takes on two processors, the fetching of its packages included. What the bar
 // says of it is a help to decide whether to wait, and no promise.
 func buildTime(name string) time.Duration {
 	if name == image.Debian {
