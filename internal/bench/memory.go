@@ -243,7 +243,7 @@ func mergePages(ctx context.Context, begin func(context.Context) error, look fun
 		if err != nil {
 			return ksmFigures{missing: "it could not be switched on: " + err.Error()}, nil
 		}
-		defer func() { err = errors.Join(err, os.WriteFile(ksmDir+set[0], old, 0)) }() //nolint:gosec // one of two names
+		defer func() { err = errors.Join(err, os.WriteFile(ksmDir+set[0], old, 0)) }()
 	}
 	if err := begin(ctx); err != nil {
 		return f, err
