@@ -15,8 +15,8 @@ import (
 
 // TestAttacks has hostile guests do all that internal/attack lists, and looks at the host before and after each: its
 // network and that of the other labs, memory, descriptors and disk of what runs for the labs, and every octet that
-// kvmlab's commands print. What each attack is after is told by `attack list`. It takes longer than all other tests
-// together can wait, so it runs by itself: with KVMLAB_ATTACKS=some in the environment, or KVMLAB_ATTACKS=all, which
+// kvmlab's commands print. What each attack is after is told by `attack list`. It takes too long for the ordinary run,
+// so it runs by itself: with KVMLAB_ATTACKS=some in the environment, or KVMLAB_ATTACKS=all, which
 // also makes the attacks that take minutes, and tries more commands after each.
 func TestAttacks(t *testing.T) {
 	if os.Getenv("KVMLAB_ATTACKS") == "" {
