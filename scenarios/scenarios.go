@@ -94,30 +94,33 @@ func Open(name string) (*Scenario, error) {
 
 // OpenDir reads the scenario in a folder, each file once. Errors: a [diag.List] of every mistake in its files, and a
 // [diag.Diagnostic] for a file that is missing, or is no plain file.
-func OpenDir(dir string) (*Scenario, error) { return openDir(dir, nil) }
+func OpenDir(dir string) (*Scenario, error) { return openDir(dir, dir, nil) }
 
 // OpenTrusted is [OpenDir] for a scenario that root is to bring up: a folder that others than root and the user could
 // change is refused with a [diag.Diagnostic].
-func OpenTrusted(dir string, user userfile.Owner) (*Scenario, error) { return openDir(dir, &user) }
+func OpenTrusted(dir string, user userfile.Owner) (*Scenario, error) {
+	return openDir(dir, dir, &user)
+}
 
 // OpenCopy reads a copy that [Scenario.Files] were written to; origin is the folder that they came from, by which
-// messages name it.
+// messages name it and every place in its files.
 func OpenCopy(dir, origin string) (*Scenario, error) {
-	s, err := openDir(dir, nil)
+	s, err := openDir(dir, origin, nil)
 	if err == nil {
-		s.Name, s.Dir, s.place = filepath.Base(origin), origin, origin
+		s.Name, s.Dir = filepath.Base(origin), origin
 	}
 	return s, err
 }
 
-func openDir(dir string, user *userfile.Owner) (_ *Scenario, err error) {
+// openDir reads the scenario in dir; place is where its files are for people.
+func openDir(dir, place string, user *userfile.Owner) (_ *Scenario, err error) {
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open scenario: %w", err)
 	}
 	folder, err := userfile.OpenFolder(absolute)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return nil, diag.New(diag.ScenarioIncomplete, diag.Args{"path": path.Join(dir, labName)})
+		return nil, diag.New(diag.ScenarioIncomplete, diag.Args{"path": path.Join(place, labName)})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open scenario: %w", err)
@@ -126,10 +129,10 @@ func openDir(dir string, user *userfile.Owner) (_ *Scenario, err error) {
 	s, err := read(func(file string) ([]byte, error) {
 		text, err := folder.ReadFile(file, maxFile)
 		if odd, ok := errors.AsType[*userfile.OddError](err); ok {
-			err = diag.New(diag.ScenarioOddFile, diag.Args{"path": path.Join(dir, file), "reason": odd.Why})
+			err = diag.New(diag.ScenarioOddFile, diag.Args{"path": path.Join(place, file), "reason": odd.Why})
 		}
 		return text, err
-	}, dir, filepath.Base(absolute))
+	}, place, filepath.Base(absolute))
 	if err != nil {
 		return nil, err
 	}

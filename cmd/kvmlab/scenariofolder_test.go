@@ -129,9 +129,9 @@ func (s *sandbox) writesForTheUser(t *testing.T) {
 	if r := s.tryWith(sudo, "kvmlab", "capture", "--past", "-w", link); r.status != 2 || !strings.Contains(r.err, "KL388") {
 		t.Errorf("capture through a link: status %d, %s", r.status, r.err)
 	}
-	out, copied := filepath.Join(dir, "out.pcapng"), filepath.Join(dir, "hostname")
+	out, copied := filepath.Join(dir, "out.pcapng"), filepath.Join(dir, "hosts")
 	for _, args := range [][]string{
-		{"capture", "--past", "-w", out}, {"cp", "pc1:/etc/hostname", copied}, {"cp", "pc1:/etc/hostname", link},
+		{"capture", "--past", "-w", out}, {"cp", "pc1:/etc/hosts", copied}, {"cp", "pc1:/etc/hosts", link},
 	} {
 		if r := s.tryWith(sudo, "kvmlab", args...); r.status != 0 {
 			t.Errorf("%v: status %d, %s", args, r.status, r.err)

@@ -17,6 +17,7 @@ import (
 const twoServersLab = `
 version: 1
 name: wires
+host: {allow: [udp/67]} # dnsmasq, which somebody runs on this computer
 bridges:
   - name: br1
     address: 192.168.1.1/24
