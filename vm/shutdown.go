@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/digitalocean/go-libvirt"
 )
@@ -26,7 +27,38 @@ func (c *Conn) shutdown(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	off := false
+	if off, err := c.askToShutDown(ctx, name); err != nil || off {
+		return err
+	}
+
+	again := time.NewTicker(askAgain)
+	defer again.Stop()
+	for {
+		select {
+		case e, open := <-events:
+			switch {
+			case open && e.Name == name && e.Kind == EventStopped:
+				return nil
+			case !open && ctx.Err() != nil:
+				return context.Cause(ctx)
+			case !open:
+				return fmt.Errorf("wait for its end: %w", ErrUnreachable)
+			}
+		case <-again.C:
+			// An agent that is being ended answers with errors; what was asked first still holds.
+			if off, err := c.askToShutDown(ctx, name); off || errors.Is(err, ErrNotFound) {
+				return nil
+			}
+		}
+	}
+}
+
+// askAgain is how often a guest is asked. One that is still booting has nobody yet who hears the power button, and one that is
+// shutting down already takes no notice.
+const askAgain = 5 * time.Second
+
+// askToShutDown asks once, and reports whether the guest is off already.
+func (c *Conn) askToShutDown(ctx context.Context, name string) (off bool, err error) {
 	err = c.call(ctx, func(rpc *libvirt.Libvirt) error {
 		d, s, err := owned(rpc, name)
 		switch {
@@ -45,16 +77,5 @@ func (c *Conn) shutdown(ctx context.Context, name string) error {
 		}
 		return err
 	})
-	if err != nil || off {
-		return err
-	}
-	for e := range events {
-		if e.Name == name && e.Kind == EventStopped {
-			return nil
-		}
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return fmt.Errorf("wait for its end: %w", ErrUnreachable)
+	return off, err
 }

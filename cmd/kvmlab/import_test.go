@@ -43,11 +43,7 @@ func TestImportedImage(t *testing.T) {
 	file := s.writeFile("other.yaml", otherLab)
 	s.run("kvmlab", "up", "--no-wait", file)
 	s.awaitLease("other", "srv")
-	for limit := time.Now().Add(15 * time.Minute); time.Now().Before(limit); time.Sleep(time.Second) {
-		if s.try("kvmlab", "exec", "-n", "--wait", "4m", "srv", "--", "test", "-e", "/var/lib/cloud/instance/boot-finished").status == 0 {
-			break
-		}
-	}
+	s.awaitBoot("srv")
 	script := `hostname; greet "$(cat /sys/class/net/eth0/address)"; df --output=size -BM / | tail -1; grep -o '^root:\$y' /etc/shadow
 		grep -c AAAAC3NzaC1lZDI1NTE5AAAAIJq3 /root/.ssh/authorized_keys; grep -c "srv" /etc/hosts; wc -c </etc/machine-id`
 	out := strings.Fields(s.run("kvmlab", "exec", "-n", "--wait", "4m", "srv", "--", "sh", "-c", script))
@@ -72,6 +68,7 @@ func TestImportedImage(t *testing.T) {
 	if now := s.statusOf("other").Guests[0].NICs[0].MAC; now == mac {
 		t.Errorf("the card still has %s: the second start shows nothing", mac)
 	}
+	s.awaitBoot("srv") // before, there is nobody who hears the power button
 	if said := s.run("kvmlab", "down", "--halt", "-o", "json"); !strings.Contains(said, `"off": [`) || strings.Contains(said, `"off": []`) {
 		t.Errorf("it does not switch itself off: %s", said)
 	}
@@ -80,6 +77,17 @@ func TestImportedImage(t *testing.T) {
 	if out := s.run("sh", "-c", "find /var/lib/kvmlab/labs /var/lib/kvmlab/images/trixie /var/lib/kvmlab/images/.import/.build-* -mindepth 1 2>/dev/null || true"); out != "" {
 		t.Errorf("left: %s", out)
 	}
+}
+
+// awaitBoot waits until cloud-init has done its work of this boot, which is the last of it.
+func (s *sandbox) awaitBoot(guest string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(15 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
+		if s.try("kvmlab", "exec", "-n", "--wait", "4m", guest, "--", "test", "-e", "/run/cloud-init/result.json").status == 0 {
+			return
+		}
+	}
+	s.t.Fatalf("%s has not booted in a quarter of an hour", guest)
 }
 
 // awaitLease waits until the first card of a lab's only guest has its lease, under the guest's name. Without hardware
