@@ -19,6 +19,7 @@ import (
 const wireLab = `
 version: 1
 name: wire
+host: {allow: [udp/67]} # dnsmasq, on this computer
 bridges:
   - {name: br1, address: 192.168.1.1/24, dhcp: off}
 `
