@@ -30,7 +30,11 @@ const expectLimit = 4 * time.Minute
 // sitDown opens a guest's console for the length of the test.
 func (s *sandbox) sitDown(t *testing.T, guest string, flags ...string) *typist {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	limit := commandLimit
+	if deadline, ok := t.Deadline(); ok {
+		limit = time.Until(deadline) // some sit there for longer than any command takes
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	p := &typist{t: t, guest: guest, more: make(chan struct{}, 1)}
 	p.cmd = s.command(ctx, "kvmlab", append([]string{"console", guest}, flags...)...)
 	var err error
